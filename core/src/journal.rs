@@ -1,0 +1,3 @@
+//! What is where: records, commits, their merge.
+
+pub mod record;

@@ -1,0 +1,18 @@
+//! The rclonepool engine: one storage pool out of many rclone remotes.
+//!
+//! Data flows one way: a *driver* (write, read) reads bytes, hands them to pure *stages*
+//! (chunk, stripe, erasure, place), moves the shards through the [`remote`] seam and records what
+//! is where in the [`journal`]. ARCHITECTURE.md in the repository draws the map; FORMAT.md
+//! specifies every byte on the remotes.
+//!
+//! The library never prints, never exits, and reads neither the environment nor `$HOME`.
+#![forbid(unsafe_code)]
+
+pub mod env;
+pub mod error;
+pub mod id;
+pub mod journal;
+pub mod path;
+pub mod remote;
+
+pub use error::{Error, ErrorKind, Result};
