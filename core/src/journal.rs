@@ -1,3 +1,201 @@
-//! What is where: records, commits, their merge.
+//! What is where: records, commits, and their way to and from the remotes.
+//!
+//! The journal is the set of commits on all remotes. [`Journal::sync`] lists them, reads what is
+//! new, merges it into the index and copies what a remote lacks; [`Journal::commit`] adds to them.
+//! FORMAT.md has the bytes and the merge; ARCHITECTURE.md the rules and what each prevents.
 
+pub mod commit;
+pub mod compact;
+pub mod marker;
+pub mod membership;
 pub mod record;
+mod publish;
+mod sync;
+
+pub use publish::Receipt;
+pub use sync::{RemoteStatus, View};
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::task::JoinSet;
+
+use crate::env::SharedEnv;
+use crate::error::Result;
+use crate::id::{PoolId, Stamp, WriterId};
+use crate::index::Index;
+use crate::remote::SharedRemote;
+use membership::Membership;
+
+/// How long a view may be relied on; far below the grace after which unreferenced data is freed.
+pub(crate) const VIEW_AGE_MAX: Duration = Duration::from_secs(600);
+/// How far a stamp may run ahead of the latest one seen, without a view, whatever the clock says.
+const STAMP_AHEAD_MAX_MS: u64 = 60_000;
+
+/// The rules a simulation may switch off to show what each prevents. All on, always, elsewhere.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub struct Rules {
+    /// Look for marks after the commit, before acknowledging.
+    pub look_after_commit: bool,
+    /// Require a view listed in the same operation, and a stamp above all in it.
+    pub view_before_commit: bool,
+    /// Acknowledge only with W remotes.
+    pub quorum: bool,
+    /// A remote is what its marker says, not what its name is.
+    pub markers: bool,
+    /// A deletion kills only what it saw.
+    pub deletion_names_version: bool,
+    /// Parts count only with their closing commit.
+    pub parts_wait: bool,
+    /// Commit only after the data is stored.
+    pub data_first: bool,
+    /// A resumed upload proves that its shards exist.
+    pub prove_resumed: bool,
+    /// A stamp is unique per record and bounded without a view.
+    pub bounded_stamps: bool,
+    /// A new member holds every commit before it counts.
+    pub join_complete: bool,
+    /// Copy what a remote lacks.
+    pub anti_entropy: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self {
+            look_after_commit: true,
+            view_before_commit: true,
+            quorum: true,
+            markers: true,
+            deletion_names_version: true,
+            parts_wait: true,
+            data_first: true,
+            prove_resumed: true,
+            bounded_stamps: true,
+            join_complete: true,
+            anti_entropy: true,
+        }
+    }
+}
+
+/// The journal of one pool, as one process reads and writes it.
+#[derive(Debug)]
+pub struct Journal {
+    pool: PoolId,
+    writer: WriterId,
+    manifest_prefix: String,
+    env: SharedEnv,
+    index: Arc<Index>,
+    remotes: Vec<SharedRemote>,
+    rules: Rules,
+    latest: Mutex<Stamp>,
+    // Puts that outlive the operation that began them.
+    offers: Mutex<JoinSet<()>>,
+}
+
+impl Journal {
+    /// The journal of `pool` over these remotes, whose merged state `index` keeps.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn new(
+        pool: PoolId,
+        manifest_prefix: &str,
+        remotes: Vec<SharedRemote>,
+        index: Arc<Index>,
+        env: SharedEnv,
+    ) -> Result<Self> {
+        let latest = Mutex::new(index.latest_stamp()?);
+        #[allow(clippy::cast_possible_truncation, reason = "random bits")]
+        let writer = WriterId(env.random() as u64);
+        Ok(Self {
+            pool,
+            writer,
+            manifest_prefix: manifest_prefix.trim_end_matches('/').into(),
+            env,
+            index,
+            remotes,
+            rules: Rules::default(),
+            latest,
+            offers: Mutex::default(),
+        })
+    }
+
+    /// The pool.
+    pub fn pool(&self) -> PoolId {
+        self.pool
+    }
+
+    /// The merged state.
+    pub fn index(&self) -> &Arc<Index> {
+        &self.index
+    }
+
+    /// The configured remotes, in the configuration's order.
+    pub fn remotes(&self) -> &[SharedRemote] {
+        &self.remotes
+    }
+
+    /// The rules in force.
+    pub fn rules(&self) -> Rules {
+        self.rules
+    }
+
+    /// Switches rules off, to show what they prevent.
+    #[cfg(feature = "testing")]
+    pub fn set_rules(&mut self, rules: Rules) {
+        self.rules = rules;
+    }
+
+    /// Who is a member, as the journal says.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn membership(&self) -> Result<Membership> {
+        let records = self.index.remotes()?;
+        let pool = self.index.pool()?;
+        let tolerated = pool.as_ref().map_or(0, |p| p.redundancy.tolerated());
+        let configured = pool.and_then(|p| p.commit_quorum).unwrap_or(0);
+        Ok(Membership::new(&records, tolerated, usize::try_from(configured).unwrap_or(0)))
+    }
+
+    /// `count` stamps above everything seen, in order; the wall clock is taken only as far as the
+    /// rules allow.
+    fn stamps(&self, count: usize, view: &View) -> Vec<Stamp> {
+        let mut latest = lock(&self.latest);
+        let wall = self.env.wall_ms();
+        let ahead = if view.complete || !self.rules.bounded_stamps { wall } else { wall.min(latest.ms + STAMP_AHEAD_MAX_MS) };
+        let start = if ahead > latest.ms {
+            Stamp { ms: ahead.min(Stamp::MAX_MS), counter: 0, writer: self.writer }
+        } else {
+            latest.next(self.writer)
+        };
+        let stamps: Vec<Stamp> = std::iter::successors(Some(start), |s| Some(s.next(self.writer))).take(count).collect();
+        *latest = stamps.last().copied().unwrap_or(*latest);
+        stamps
+    }
+
+    fn saw(&self, stamp: Stamp) {
+        let mut latest = lock(&self.latest);
+        *latest = (*latest).max(stamp);
+    }
+
+    /// Runs a put that may outlive the operation that began it.
+    fn offer(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let mut offers = lock(&self.offers);
+        while offers.try_join_next().is_some() {}
+        offers.spawn(task);
+    }
+
+    /// Waits, at most `limit`, until every remote has been offered what it lacks.
+    pub async fn settle(&self, limit: Duration) {
+        let mut offers = std::mem::take(&mut *lock(&self.offers));
+        if tokio::time::timeout(limit, async { while offers.join_next().await.is_some() {} }).await.is_err() {
+            tracing::warn!("{} commit copies to slow remotes were given up; a later sync makes them", offers.len());
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,191 @@
+//! The merged journal in an embedded database: a cache, which may be deleted at any time.
+//!
+//! SQLite in WAL mode, so that several processes share one file. What the tables hold is a function
+//! of the set of commits applied ([`apply`]), whatever their order, plus what only this machine
+//! knows ([`local`]): which commits it saw where, and uploads it can resume.
+
+mod apply;
+mod local;
+mod query;
+
+pub use local::{KnownCommit, Mark};
+pub use query::{Chunk, Listed, RemoteUse};
+
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use rusqlite::Connection;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PoolId, Stamp};
+
+/// Raised whenever the tables change shape; an index of another version is made anew.
+const SCHEMA: i64 = 1;
+/// How long a statement waits for another process's transaction.
+const BUSY: Duration = Duration::from_secs(30);
+
+const TABLES: &str = "
+CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE commits(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, body BLOB);
+CREATE TABLE superseded(name TEXT PRIMARY KEY) WITHOUT ROWID;
+CREATE TABLE held(remote BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY(remote, name)) WITHOUT ROWID;
+CREATE TABLE versions(id INTEGER PRIMARY KEY, path TEXT NOT NULL, stamp BLOB NOT NULL, rev INTEGER NOT NULL,
+                      body BLOB NOT NULL, commit_id INTEGER NOT NULL);
+CREATE INDEX versions_path ON versions(path, stamp);
+CREATE INDEX versions_commit ON versions(commit_id);
+CREATE TABLE refs(chunk BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(chunk, version)) WITHOUT ROWID;
+CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE live(path TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL)
+  WITHOUT ROWID;
+CREATE TABLE chunks(chunk BLOB PRIMARY KEY, stamp BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE shards(chunk BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT NULL, stamp BLOB NOT NULL,
+                    remote BLOB NOT NULL, nonce BLOB NOT NULL, size INTEGER NOT NULL,
+                    PRIMARY KEY(chunk, idx, copy, stamp, nonce)) WITHOUT ROWID;
+CREATE INDEX shards_remote ON shards(remote, size);
+CREATE TABLE marks(chunk BLOB PRIMARY KEY, condemned BLOB, dropped BLOB) WITHOUT ROWID;
+CREATE TABLE dropped_objects(chunk BLOB NOT NULL, nonce BLOB NOT NULL, body BLOB NOT NULL,
+                             PRIMARY KEY(chunk, nonce)) WITHOUT ROWID;
+CREATE TABLE remotes(remote BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE pool(one INTEGER PRIMARY KEY CHECK(one = 1), body BLOB NOT NULL);
+CREATE TABLE uploads(upload BLOB PRIMARY KEY, stamp BLOB NOT NULL, ended INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE upload_chunks(upload BLOB NOT NULL, chunk BLOB NOT NULL, PRIMARY KEY(upload, chunk)) WITHOUT ROWID;
+CREATE TABLE resume(source TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
+";
+
+/// The index of one pool.
+#[derive(Debug)]
+pub struct Index {
+    connection: Mutex<Connection>,
+    // A private index is deleted with this.
+    _temporary: Option<tempfile::TempPath>,
+}
+
+impl Index {
+    /// Opens (or makes) the shared index of `pool` in `directory`.
+    ///
+    /// # Errors
+    /// `Io` and its kin, naming the file, when the directory cannot be used.
+    pub fn open(directory: &Path, pool: PoolId) -> Result<Self> {
+        let io = |e| Error::io("cannot make the index directory", e).at_path(directory.display());
+        std::fs::create_dir_all(directory).map_err(io)?;
+        let file = directory.join(format!("{pool}.sqlite"));
+        match Self::open_file(&file) {
+            Ok(connection) => Ok(Self { connection: Mutex::new(connection), _temporary: None }),
+            // It is a cache: one that is damaged or of another version is made anew.
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                tracing::warn!("the index {} is rebuilt from the remotes: {error}", file.display());
+                remove_database(&file)?;
+                Ok(Self { connection: Mutex::new(Self::open_file(&file)?), _temporary: None })
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A private index in a temporary file, gone when it is dropped.
+    ///
+    /// # Errors
+    /// `Io` and its kin when no temporary file can be made.
+    pub fn temporary() -> Result<Self> {
+        let file = tempfile::Builder::new().prefix("rclonepool-index-").tempfile();
+        let path = file.map_err(|e| Error::io("cannot make a temporary index", e))?.into_temp_path();
+        let connection = Self::open_file(&path)?;
+        Ok(Self { connection: Mutex::new(connection), _temporary: Some(path) })
+    }
+
+    /// An index in memory.
+    ///
+    /// # Errors
+    /// `Internal` when `SQLite` fails.
+    pub fn in_memory() -> Result<Self> {
+        let connection = Connection::open_in_memory().map_err(failed)?;
+        connection.execute_batch(TABLES).map_err(failed)?;
+        Ok(Self { connection: Mutex::new(connection), _temporary: None })
+    }
+
+    fn open_file(file: &Path) -> Result<Connection> {
+        let at = |e| failed(e).at_path(file.display());
+        let mut connection = Connection::open(file).map_err(at)?;
+        connection.busy_timeout(BUSY).map_err(at)?;
+        connection
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;")
+            .map_err(at)?;
+        // Two processes may make the tables at once: the second waits here and finds them.
+        let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(at)?;
+        let version: i64 = transaction.query_row("PRAGMA user_version", [], |row| row.get(0)).map_err(at)?;
+        match version {
+            0 => {
+                transaction.execute_batch(TABLES).map_err(at)?;
+                transaction.execute_batch(&format!("PRAGMA user_version = {SCHEMA}")).map_err(at)?;
+            }
+            SCHEMA => {}
+            other => return Err(Error::new(ErrorKind::Corrupt, format!("it has version {other}, not {SCHEMA}"))),
+        }
+        transaction.commit().map_err(at)?;
+        connection.set_prepared_statement_cache_capacity(64);
+        Ok(connection)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Connection> {
+        // A panic elsewhere leaves at most an open transaction, which SQLite rolls back.
+        self.connection.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+fn remove_database(file: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = file.as_os_str().to_owned();
+        name.push(suffix);
+        match std::fs::remove_file(PathBuf::from(name)) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                return Err(Error::io("cannot remove the damaged index", e).at_path(file.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// An error of the database as ours.
+fn failed(error: rusqlite::Error) -> Error {
+    use rusqlite::ffi::ErrorCode;
+    let kind = match error.sqlite_error_code() {
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => ErrorKind::Corrupt,
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => ErrorKind::Busy,
+        Some(ErrorCode::DiskFull) => ErrorKind::Full,
+        Some(ErrorCode::ReadOnly | ErrorCode::PermissionDenied) => ErrorKind::Auth,
+        Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure | ErrorCode::FileLockingProtocolFailed) => {
+            ErrorKind::Io
+        }
+        _ => ErrorKind::Internal,
+    };
+    Error::new(kind, format!("the local index failed: {error}"))
+        .hint("the index is a cache: manifest_cache_dir may point elsewhere, and its files may be deleted")
+        .caused_by(error)
+}
+
+fn malformed(error: serde_json::Error) -> Error {
+    Error::new(ErrorKind::Corrupt, format!("the local index holds a malformed row: {error}"))
+        .hint("the index is a cache: delete it from manifest_cache_dir")
+}
+
+fn id_bytes(id: u128) -> [u8; 16] {
+    id.to_be_bytes()
+}
+
+/// 18 bytes that sort as the stamp does.
+fn stamp_bytes(stamp: Stamp) -> [u8; 18] {
+    let mut bytes = [0; 18];
+    bytes[..6].copy_from_slice(&stamp.ms.to_be_bytes()[2..]);
+    bytes[6..10].copy_from_slice(&stamp.counter.to_be_bytes());
+    bytes[10..].copy_from_slice(&stamp.writer.0.to_be_bytes());
+    bytes
+}
+
+fn stamp_from(bytes: &[u8]) -> Stamp {
+    let part = |range: std::ops::Range<usize>| {
+        bytes.get(range).unwrap_or_default().iter().fold(0u64, |n, b| n << 8 | u64::from(*b))
+    };
+    let counter = u32::try_from(part(6..10)).unwrap_or(u32::MAX);
+    Stamp { ms: part(0..6), counter, writer: crate::id::WriterId(part(10..18)) }
+}

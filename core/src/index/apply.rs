@@ -1,0 +1,366 @@
+//! Applying commits: the merge of FORMAT.md.
+
+use std::collections::BTreeSet;
+
+use rusqlite::{OptionalExtension, Transaction, params};
+
+use super::{Index, failed, id_bytes, malformed, stamp_bytes};
+use crate::error::Result;
+use crate::id::ChunkId;
+use crate::journal::commit::{Commit, CommitName};
+use crate::journal::record::{ChunkRecord, Content, Dropped, Entry, Place, Record, RemoteRecord, canonical};
+
+/// What the index knows of a commit's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum State {
+    /// Its records are in.
+    Applied = 0,
+    /// Waits for its closing commit, or for its parts.
+    Waiting = 1,
+    /// Another one stands for it.
+    Superseded = 2,
+}
+
+impl Index {
+    /// Applies commits, in any order, twice or late; all of them or, on an error, none.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn apply<'a>(&self, commits: impl IntoIterator<Item = (&'a CommitName, &'a Commit)>) -> Result<()> {
+        let mut connection = self.lock();
+        let transaction =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+        let mut merge = Merge { db: &transaction, touched: BTreeSet::new() };
+        for (name, commit) in commits {
+            merge.commit(name, commit)?;
+        }
+        for path in std::mem::take(&mut merge.touched) {
+            merge.resolve(&path)?;
+        }
+        transaction.commit().map_err(failed)
+    }
+}
+
+struct Merge<'a> {
+    db: &'a Transaction<'a>,
+    touched: BTreeSet<String>,
+}
+
+impl Merge<'_> {
+    fn execute(&self, sql: &str, params: impl rusqlite::Params) -> Result<usize> {
+        self.db.prepare_cached(sql).and_then(|mut s| s.execute(params)).map_err(failed)
+    }
+
+    fn exists(&self, sql: &str, params: impl rusqlite::Params) -> Result<bool> {
+        self.db.prepare_cached(sql).and_then(|mut s| s.exists(params)).map_err(failed)
+    }
+
+    fn commit(&mut self, name: &CommitName, commit: &Commit) -> Result<()> {
+        let text = name.to_string();
+        if self.exists("SELECT 1 FROM commits WHERE name = ?", [&text])? {
+            return Ok(());
+        }
+        if self.exists("SELECT 1 FROM superseded WHERE name = ?", [&text])? {
+            self.insert(&text, State::Superseded, None)?;
+            for name in &commit.supersedes {
+                self.supersede(name)?;
+            }
+        } else if commit.part_of.is_some() || !commit.closes.is_empty() {
+            self.insert(&text, State::Waiting, Some(&canonical(commit)))?;
+            self.close(name, commit)?;
+        } else {
+            let id = self.insert(&text, State::Applied, None)?;
+            self.records(id, commit)?;
+        }
+        Ok(())
+    }
+
+    fn insert(&self, name: &str, state: State, body: Option<&[u8]>) -> Result<i64> {
+        self.execute("INSERT INTO commits(name, state, body) VALUES(?, ?, ?)", params![name, state as i64, body])?;
+        Ok(self.db.last_insert_rowid())
+    }
+
+    /// Applies an operation of several commits once its closing commit and all its parts are here.
+    fn close(&mut self, name: &CommitName, commit: &Commit) -> Result<()> {
+        if !commit.closes.is_empty() {
+            return self.try_close(name, commit);
+        }
+        for (other, closer) in self.waiting()? {
+            if closer.closes.contains(name) {
+                self.try_close(&other, &closer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn waiting(&self) -> Result<Vec<(CommitName, Commit)>> {
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT name, body FROM commits WHERE state = ?")
+            .map_err(failed)?;
+        let rows = statement
+            .query_map([State::Waiting as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
+            .map_err(failed)?;
+        let mut found = Vec::new();
+        for row in rows {
+            let (name, body) = row.map_err(failed)?;
+            found.push((name.parse()?, serde_json::from_slice(&body).map_err(malformed)?));
+        }
+        Ok(found)
+    }
+
+    fn try_close(&mut self, name: &CommitName, closer: &Commit) -> Result<()> {
+        let mut parts = Vec::new();
+        for part in &closer.closes {
+            let row: Option<(i64, i64, Option<Vec<u8>>)> = self
+                .db
+                .prepare_cached("SELECT id, state, body FROM commits WHERE name = ?")
+                .and_then(|mut s| s.query_row([part.to_string()], |r| Ok((r.get(0)?, r.get(1)?, r.get(2)?))).optional())
+                .map_err(failed)?;
+            match row {
+                Some((id, _, Some(body))) => parts.push((id, serde_json::from_slice(&body).map_err(malformed)?)),
+                Some((_, state, None)) if state != State::Waiting as i64 => {} // applied with another closer
+                _ => return Ok(()),
+            }
+        }
+        let id: i64 = self
+            .db
+            .query_row("SELECT id FROM commits WHERE name = ?", [name.to_string()], |row| row.get(0))
+            .map_err(failed)?;
+        for (id, commit) in parts.iter().map(|(id, commit)| (*id, commit)).chain([(id, closer)]) {
+            self.execute("UPDATE commits SET state = ?, body = NULL WHERE id = ?", [State::Applied as i64, id])?;
+            self.records(id, commit)?;
+        }
+        Ok(())
+    }
+
+    fn records(&mut self, commit_id: i64, commit: &Commit) -> Result<()> {
+        for record in &commit.records {
+            match record {
+                Record::Entry(entry) => self.entry(commit_id, entry)?,
+                Record::Deleted(r) => {
+                    let (of, stamp) = (stamp_bytes(r.of), stamp_bytes(r.stamp));
+                    self.execute(
+                        "INSERT INTO deleted(path, of, stamp) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
+                         SET of = ?2, stamp = ?3 WHERE (?2, ?3) > (of, stamp)",
+                        params![r.path.as_str(), of, stamp],
+                    )?;
+                    self.touched.insert(r.path.as_str().into());
+                }
+                Record::Chunk(chunk) => self.chunk(chunk)?,
+                Record::Shard(r) => self.place(r.chunk, &r.place, r.stamp)?,
+                Record::Upload(r) => {
+                    let upload = id_bytes(r.upload.0);
+                    self.execute(
+                        "INSERT INTO uploads(upload, stamp, ended) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
+                         SET stamp = max(stamp, ?2), ended = max(ended, ?3)",
+                        params![upload, stamp_bytes(r.stamp), r.ended],
+                    )?;
+                    for chunk in &r.chunks {
+                        self.execute(
+                            "INSERT OR IGNORE INTO upload_chunks(upload, chunk) VALUES(?, ?)",
+                            params![upload, id_bytes(chunk.0)],
+                        )?;
+                    }
+                }
+                Record::Condemned(r) => {
+                    self.execute(
+                        "INSERT INTO marks(chunk, condemned) VALUES(?1, ?2) ON CONFLICT DO UPDATE
+                         SET condemned = min(coalesce(condemned, ?2), ?2)",
+                        params![id_bytes(r.chunk.0), stamp_bytes(r.stamp)],
+                    )?;
+                }
+                Record::Dropped(r) => self.dropped(r)?,
+                Record::Remote(r) => self.remote(r)?,
+                Record::Pool(r) => {
+                    let body = canonical(r);
+                    let old: Option<Vec<u8>> = self
+                        .db
+                        .query_row("SELECT body FROM pool", [], |row| row.get(0))
+                        .optional()
+                        .map_err(failed)?;
+                    let old: Option<crate::journal::record::PoolRecord> =
+                        old.map(|b| serde_json::from_slice(&b)).transpose().map_err(malformed)?;
+                    if old.is_none_or(|old| (r.stamp, &body) > (old.stamp, &canonical(&old))) {
+                        self.execute("INSERT OR REPLACE INTO pool(one, body) VALUES(1, ?)", [body])?;
+                    }
+                }
+            }
+        }
+        for name in &commit.supersedes {
+            self.supersede(name)?;
+        }
+        Ok(())
+    }
+
+    fn entry(&mut self, commit_id: i64, entry: &Entry) -> Result<()> {
+        self.execute(
+            "INSERT INTO versions(path, stamp, rev, body, commit_id) VALUES(?, ?, ?, ?, ?)",
+            params![entry.path.as_str(), stamp_bytes(entry.stamp), signed(entry.rev), canonical(entry), commit_id],
+        )?;
+        let version = self.db.last_insert_rowid();
+        for extent in entry.content.extents() {
+            self.execute(
+                "INSERT OR IGNORE INTO refs(chunk, version) VALUES(?, ?)",
+                params![id_bytes(extent.chunk.0), version],
+            )?;
+        }
+        self.touched.insert(entry.path.as_str().into());
+        Ok(())
+    }
+
+    fn supersede(&mut self, name: &CommitName) -> Result<()> {
+        let text = name.to_string();
+        self.execute("INSERT OR IGNORE INTO superseded(name) VALUES(?)", [&text])?;
+        let Some(id) = self
+            .db
+            .prepare_cached("SELECT id FROM commits WHERE name = ?")
+            .and_then(|mut s| s.query_row([&text], |row| row.get::<_, i64>(0)).optional())
+            .map_err(failed)?
+        else {
+            return Ok(());
+        };
+        let mut statement =
+            self.db.prepare_cached("SELECT DISTINCT path FROM versions WHERE commit_id = ?").map_err(failed)?;
+        let paths = statement.query_map([id], |row| row.get::<_, String>(0)).map_err(failed)?;
+        for path in paths {
+            self.touched.insert(path.map_err(failed)?);
+        }
+        self.execute("DELETE FROM refs WHERE version IN (SELECT id FROM versions WHERE commit_id = ?)", [id])?;
+        self.execute("DELETE FROM versions WHERE commit_id = ?", [id])?;
+        self.execute("UPDATE commits SET state = ?, body = NULL WHERE id = ?", [State::Superseded as i64, id])?;
+        Ok(())
+    }
+
+    fn is_dropped(&self, chunk: ChunkId) -> Result<bool> {
+        self.exists("SELECT 1 FROM marks WHERE chunk = ? AND dropped IS NOT NULL", [id_bytes(chunk.0)])
+    }
+
+    fn chunk(&self, record: &ChunkRecord) -> Result<()> {
+        if self.is_dropped(record.chunk)? {
+            return Ok(());
+        }
+        // What a chunk is never changes, so a row once there need not be compared; places merge apart.
+        let mut body = record.clone();
+        body.shards.clear();
+        self.execute(
+            "INSERT INTO chunks(chunk, stamp, body) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
+             SET stamp = ?2, body = ?3 WHERE (?2, ?3) > (stamp, body)",
+            params![id_bytes(record.chunk.0), stamp_bytes(record.stamp), canonical(&body)],
+        )?;
+        for place in &record.shards {
+            self.place(record.chunk, place, record.stamp)?;
+        }
+        self.sizes(record)
+    }
+
+    /// Fills in the sizes of places that came before their chunk.
+    fn sizes(&self, record: &ChunkRecord) -> Result<()> {
+        for index in 0..record.units.len() {
+            let size = signed(record.layout.shard_size(record.stored, index));
+            self.execute(
+                "UPDATE shards SET size = ? WHERE chunk = ? AND idx = ?",
+                params![size, id_bytes(record.chunk.0), index],
+            )?;
+        }
+        Ok(())
+    }
+
+    fn place(&self, chunk: ChunkId, place: &Place, stamp: crate::id::Stamp) -> Result<()> {
+        let (chunk_id, nonce) = (id_bytes(chunk.0), place.nonce.0.to_be_bytes());
+        if self.is_dropped(chunk)?
+            || self.exists("SELECT 1 FROM dropped_objects WHERE chunk = ? AND nonce = ?", params![chunk_id, nonce])?
+        {
+            return Ok(());
+        }
+        self.execute(
+            "INSERT OR IGNORE INTO shards(chunk, idx, copy, stamp, remote, nonce, size) VALUES(?1, ?2, ?3, ?4, ?5, ?6,
+               coalesce((SELECT size FROM shards WHERE chunk = ?1 AND idx = ?2 LIMIT 1), 0))",
+            params![chunk_id, place.index, place.copy, stamp_bytes(stamp), id_bytes(place.remote.0), nonce],
+        )?;
+        Ok(())
+    }
+
+    fn dropped(&mut self, record: &Dropped) -> Result<()> {
+        let chunk = id_bytes(record.chunk.0);
+        if let Some(object) = &record.object {
+            let nonce = object.nonce.0.to_be_bytes();
+            self.execute(
+                "INSERT OR IGNORE INTO dropped_objects(chunk, nonce, body) VALUES(?, ?, ?)",
+                params![chunk, nonce, canonical(record)],
+            )?;
+            self.execute("DELETE FROM shards WHERE chunk = ? AND nonce = ?", params![chunk, nonce])?;
+            return Ok(());
+        }
+        self.execute(
+            "INSERT INTO marks(chunk, dropped) VALUES(?1, ?2) ON CONFLICT DO UPDATE
+             SET dropped = min(coalesce(dropped, ?2), ?2)",
+            params![chunk, stamp_bytes(record.stamp)],
+        )?;
+        self.execute("DELETE FROM chunks WHERE chunk = ?", [chunk])?;
+        self.execute("DELETE FROM shards WHERE chunk = ?", [chunk])?;
+        let mut statement = self
+            .db
+            .prepare_cached("SELECT DISTINCT path FROM versions, refs WHERE refs.chunk = ? AND versions.id = refs.version")
+            .map_err(failed)?;
+        let paths = statement.query_map([chunk], |row| row.get::<_, String>(0)).map_err(failed)?;
+        for path in paths {
+            self.touched.insert(path.map_err(failed)?);
+        }
+        Ok(())
+    }
+
+    fn remote(&self, record: &RemoteRecord) -> Result<()> {
+        let key = id_bytes(record.remote.0);
+        let old: Option<Vec<u8>> = self
+            .db
+            .query_row("SELECT body FROM remotes WHERE remote = ?", [key], |row| row.get(0))
+            .optional()
+            .map_err(failed)?;
+        let old: Option<RemoteRecord> = old.map(|b| serde_json::from_slice(&b)).transpose().map_err(malformed)?;
+        // Membership only moves on, so the further state wins before the stamp is asked.
+        let order = |r: &RemoteRecord| (r.state, r.stamp, canonical(r));
+        if old.is_none_or(|old| order(record) > order(&old)) {
+            self.execute("INSERT OR REPLACE INTO remotes(remote, body) VALUES(?, ?)", params![key, canonical(record)])?;
+        }
+        Ok(())
+    }
+
+    /// Finds the path's live version anew.
+    fn resolve(&self, path: &str) -> Result<()> {
+        let found: Option<(i64, Vec<u8>)> = self
+            .db
+            .prepare_cached(
+                "SELECT id, body FROM versions
+                 WHERE path = ?1 AND stamp > coalesce((SELECT of FROM deleted WHERE path = ?1), x'')
+                   AND NOT EXISTS (SELECT 1 FROM refs, marks WHERE refs.version = versions.id
+                                   AND marks.chunk = refs.chunk AND marks.dropped IS NOT NULL)
+                 ORDER BY stamp DESC, rev DESC, body DESC LIMIT 1",
+            )
+            .and_then(|mut s| s.query_row([path], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .map_err(failed)?;
+        match found {
+            Some((version, body)) => {
+                let entry: Entry = serde_json::from_slice(&body).map_err(malformed)?;
+                let kind = match entry.content {
+                    Content::Directory {} => 0,
+                    Content::File { .. } | Content::Inline { .. } => 1,
+                    Content::Link { .. } => 2,
+                };
+                self.execute(
+                    "INSERT OR REPLACE INTO live(path, version, size, kind) VALUES(?, ?, ?, ?)",
+                    params![path, version, signed(entry.content.size()), kind],
+                )?;
+            }
+            None => {
+                self.execute("DELETE FROM live WHERE path = ?", [path])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// `SQLite` has no unsigned integers; nothing here comes near the limit but hostile input.
+pub(super) fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

@@ -1,0 +1,196 @@
+//! What only this machine knows, and the journal's bookkeeping.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use rusqlite::{OptionalExtension, params};
+
+use super::{Index, failed, id_bytes, malformed};
+use crate::error::Result;
+use crate::id::{ChunkId, RemoteId, Stamp};
+use crate::journal::commit::CommitName;
+use crate::journal::record::{Dropped, Entry};
+
+/// What the index knows of a commit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum KnownCommit {
+    /// Its records count.
+    Applied,
+    /// It waits for the other commits of its operation.
+    Waiting,
+    /// Another commit stands for it.
+    Superseded,
+}
+
+/// The mark on a chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Mark {
+    /// Will be dropped unless referred to.
+    Condemned,
+    /// Gone for ever.
+    Dropped,
+}
+
+impl Index {
+    /// Every commit this index has seen, and every name an applied commit supersedes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn known_commits(&self) -> Result<BTreeMap<CommitName, KnownCommit>> {
+        let connection = self.lock();
+        let mut known = BTreeMap::new();
+        let mut statement = connection
+            .prepare_cached("SELECT name, 2 FROM superseded UNION ALL SELECT name, state FROM commits")
+            .map_err(failed)?;
+        let rows = statement
+            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
+            .map_err(failed)?;
+        for row in rows {
+            let (name, state) = row.map_err(failed)?;
+            let state = match state {
+                0 => KnownCommit::Applied,
+                1 => KnownCommit::Waiting,
+                _ => KnownCommit::Superseded,
+            };
+            known.insert(name.parse()?, state);
+        }
+        Ok(known)
+    }
+
+    /// The latest stamp of all commits seen.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn latest_stamp(&self) -> Result<Stamp> {
+        // Names sort by stamp.
+        let name: Option<String> =
+            self.lock().query_row("SELECT max(name) FROM commits", [], |row| row.get(0)).map_err(failed)?;
+        Ok(name.map(|n| n.parse::<CommitName>()).transpose()?.map_or(Stamp::ZERO, |n| n.stamp))
+    }
+
+    /// The commits this machine saw on a remote and did not delete there.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn held(&self, remote: RemoteId) -> Result<BTreeSet<CommitName>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT name FROM held WHERE remote = ?").map_err(failed)?;
+        let rows = statement.query_map([id_bytes(remote.0)], |row| row.get::<_, String>(0)).map_err(failed)?;
+        rows.map(|name| name.map_err(failed)?.parse()).collect()
+    }
+
+    /// Notes which commits a remote holds, and which it does not hold any more.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn note_held<'a>(
+        &self,
+        remote: RemoteId,
+        there: impl IntoIterator<Item = &'a CommitName>,
+        gone: impl IntoIterator<Item = &'a CommitName>,
+    ) -> Result<()> {
+        let mut connection = self.lock();
+        let transaction =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+        for (sql, names) in [
+            ("INSERT OR IGNORE INTO held(remote, name) VALUES(?, ?)", there.into_iter().collect::<Vec<_>>()),
+            ("DELETE FROM held WHERE remote = ? AND name = ?", gone.into_iter().collect()),
+        ] {
+            let mut statement = transaction.prepare_cached(sql).map_err(failed)?;
+            for name in names {
+                statement.execute(params![id_bytes(remote.0), name.to_string()]).map_err(failed)?;
+            }
+        }
+        transaction.commit().map_err(failed)
+    }
+
+    /// The marks on these chunks; unmarked ones are left out.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn marks(&self, chunks: impl IntoIterator<Item = ChunkId>) -> Result<BTreeMap<ChunkId, Mark>> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT dropped IS NOT NULL FROM marks WHERE chunk = ?").map_err(failed)?;
+        let mut marks = BTreeMap::new();
+        for chunk in chunks {
+            let dropped: Option<bool> =
+                statement.query_row([id_bytes(chunk.0)], |row| row.get(0)).optional().map_err(failed)?;
+            if let Some(dropped) = dropped {
+                marks.insert(chunk, if dropped { Mark::Dropped } else { Mark::Condemned });
+            }
+        }
+        Ok(marks)
+    }
+
+    /// Every version of a path that a commit in force holds, latest first, void ones included.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn versions(&self, path: &crate::path::PoolPath) -> Result<Vec<Entry>> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached("SELECT DISTINCT body FROM versions WHERE path = ? ORDER BY stamp DESC, rev DESC, body DESC")
+            .map_err(failed)?;
+        let rows = statement.query_map([path.as_str()], |row| row.get::<_, Vec<u8>>(0)).map_err(failed)?;
+        rows.map(|body| serde_json::from_slice(&body.map_err(failed)?).map_err(malformed)).collect()
+    }
+
+    /// The dropped shard objects of a chunk.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn dropped_objects(&self, chunk: ChunkId) -> Result<Vec<Dropped>> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT body FROM dropped_objects WHERE chunk = ?").map_err(failed)?;
+        let rows = statement.query_map([id_bytes(chunk.0)], |row| row.get::<_, Vec<u8>>(0)).map_err(failed)?;
+        rows.map(|body| serde_json::from_slice(&body.map_err(failed)?).map_err(malformed)).collect()
+    }
+
+    /// A value kept for the user of the index.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn meta(&self, key: &str) -> Result<Option<String>> {
+        self.lock()
+            .query_row("SELECT value FROM meta WHERE key = ?", [key], |row| row.get(0))
+            .optional()
+            .map_err(failed)
+    }
+
+    /// Keeps a value.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn set_meta(&self, key: &str, value: &str) -> Result<()> {
+        self.lock()
+            .execute("INSERT OR REPLACE INTO meta(key, value) VALUES(?, ?)", [key, value])
+            .map(drop)
+            .map_err(failed)
+    }
+
+    /// What an interrupted upload of `source` had stored.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn resume(&self, source: &str) -> Result<Option<String>> {
+        self.lock()
+            .query_row("SELECT body FROM resume WHERE source = ?", [source], |row| row.get(0))
+            .optional()
+            .map_err(failed)
+    }
+
+    /// Keeps (or with `None` forgets) what an upload has stored so far.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn set_resume(&self, source: &str, body: Option<&str>) -> Result<()> {
+        let connection = self.lock();
+        match body {
+            Some(body) => connection.execute("INSERT OR REPLACE INTO resume(source, body) VALUES(?, ?)", [source, body]),
+            None => connection.execute("DELETE FROM resume WHERE source = ?", [source]),
+        }
+        .map(drop)
+        .map_err(failed)
+    }
+}
