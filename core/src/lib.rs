@@ -14,5 +14,6 @@ pub mod id;
 pub mod journal;
 pub mod path;
 pub mod remote;
+pub mod scratch;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,5 +1,8 @@
 //! The seam to storage: whole, immutable objects on one remote.
 
+mod body;
+mod name;
+
 use std::fmt::Debug;
 use std::fs::File;
 use std::ops::Range;
@@ -10,6 +13,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::error::Result;
+
+pub use name::{PARTIAL, check_dir, check_name};
 
 /// A stream of an object's bytes. It ends early only with an error: a stream that ends without one
 /// has delivered exactly what was asked for.
@@ -26,8 +31,8 @@ pub type SharedRemote = Arc<dyn Remote>;
 ///   *definitely absent*; whatever else is wrong is an error of another kind.
 /// - A put that returned `Ok` is complete and of the size given. After any other ending the object
 ///   may or may not be there, whole or truncated.
-/// - Names are relative, `/`-separated, of the characters `[A-Za-z0-9._-]`; directories appear with
-///   their first object.
+/// - Names are relative, `/`-separated, of the characters `[A-Za-z0-9._-]` ([`check_name`]), anything
+///   else is `InvalidArgument`; directories appear with their first object.
 /// - Dropping a future cancels the operation.
 /// - An error names the remote ([`crate::Error::on_remote`]).
 ///
@@ -53,8 +58,8 @@ pub trait Remote: Send + Sync + Debug {
     /// Removes an object; removing what is absent succeeds.
     async fn delete(&self, name: &str) -> Result<()>;
 
-    /// Lists every object below the directory `dir` (recursively), in any order, with names from
-    /// the remote's root. An absent directory is empty. A listing that could not be completed ends
+    /// Lists every object below the directory `dir` (recursively; empty for the whole remote), in
+    /// any order, with names from the remote's root. An absent directory is empty. A listing that could not be completed ends
     /// with an error.
     async fn list(&self, dir: &str) -> Result<BoxStream<'static, Result<ObjectMeta>>>;
 
