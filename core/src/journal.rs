@@ -8,8 +8,8 @@ pub mod commit;
 pub mod compact;
 pub mod marker;
 pub mod membership;
-pub mod record;
 mod publish;
+pub mod record;
 mod sync;
 
 pub use publish::Receipt;
@@ -164,13 +164,15 @@ impl Journal {
     fn stamps(&self, count: usize, view: &View) -> Vec<Stamp> {
         let mut latest = lock(&self.latest);
         let wall = self.env.wall_ms();
-        let ahead = if view.complete || !self.rules.bounded_stamps { wall } else { wall.min(latest.ms + STAMP_AHEAD_MAX_MS) };
+        let ahead =
+            if view.complete || !self.rules.bounded_stamps { wall } else { wall.min(latest.ms + STAMP_AHEAD_MAX_MS) };
         let start = if ahead > latest.ms {
             Stamp { ms: ahead.min(Stamp::MAX_MS), counter: 0, writer: self.writer }
         } else {
             latest.next(self.writer)
         };
-        let stamps: Vec<Stamp> = std::iter::successors(Some(start), |s| Some(s.next(self.writer))).take(count).collect();
+        let stamps: Vec<Stamp> =
+            std::iter::successors(Some(start), |s| Some(s.next(self.writer))).take(count).collect();
         *latest = stamps.last().copied().unwrap_or(*latest);
         stamps
     }

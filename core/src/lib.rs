@@ -11,9 +11,12 @@
 pub mod env;
 pub mod error;
 pub mod id;
+pub mod index;
 pub mod journal;
 pub mod path;
+pub mod redundancy;
 pub mod remote;
 pub mod scratch;
+pub mod stage;
 
 pub use error::{Error, ErrorKind, Result};

@@ -2,6 +2,7 @@
 
 mod body;
 mod name;
+mod read;
 
 use std::fmt::Debug;
 use std::fs::File;
@@ -15,6 +16,7 @@ use futures_util::stream::BoxStream;
 use crate::error::Result;
 
 pub use name::{PARTIAL, check_dir, check_name};
+pub use read::{list_whole, read_whole};
 
 /// A stream of an object's bytes. It ends early only with an error: a stream that ends without one
 /// has delivered exactly what was asked for.

@@ -34,6 +34,7 @@ impl Index {
         for (name, commit) in commits {
             merge.commit(name, commit)?;
         }
+        merge.close_operations()?;
         for path in std::mem::take(&mut merge.touched) {
             merge.resolve(&path)?;
         }
@@ -67,7 +68,6 @@ impl Merge<'_> {
             }
         } else if commit.part_of.is_some() || !commit.closes.is_empty() {
             self.insert(&text, State::Waiting, Some(&canonical(commit)))?;
-            self.close(name, commit)?;
         } else {
             let id = self.insert(&text, State::Applied, None)?;
             self.records(id, commit)?;
@@ -80,24 +80,18 @@ impl Merge<'_> {
         Ok(self.db.last_insert_rowid())
     }
 
-    /// Applies an operation of several commits once its closing commit and all its parts are here.
-    fn close(&mut self, name: &CommitName, commit: &Commit) -> Result<()> {
-        if !commit.closes.is_empty() {
-            return self.try_close(name, commit);
-        }
-        for (other, closer) in self.waiting()? {
-            if closer.closes.contains(name) {
-                self.try_close(&other, &closer)?;
+    /// Applies the operations of several commits whose closing commit and parts are all here.
+    fn close_operations(&mut self) -> Result<()> {
+        for (name, commit) in self.waiting()? {
+            if !commit.closes.is_empty() {
+                self.try_close(&name, &commit)?;
             }
         }
         Ok(())
     }
 
     fn waiting(&self) -> Result<Vec<(CommitName, Commit)>> {
-        let mut statement = self
-            .db
-            .prepare_cached("SELECT name, body FROM commits WHERE state = ?")
-            .map_err(failed)?;
+        let mut statement = self.db.prepare_cached("SELECT name, body FROM commits WHERE state = ?").map_err(failed)?;
         let rows = statement
             .query_map([State::Waiting as i64], |row| Ok((row.get::<_, String>(0)?, row.get::<_, Vec<u8>>(1)?)))
             .map_err(failed)?;
@@ -119,8 +113,9 @@ impl Merge<'_> {
                 .map_err(failed)?;
             match row {
                 Some((id, _, Some(body))) => parts.push((id, serde_json::from_slice(&body).map_err(malformed)?)),
-                Some((_, state, None)) if state != State::Waiting as i64 => {} // applied with another closer
-                _ => return Ok(()),
+                Some((_, _, None)) => {} // its records are in, here or in what superseded it
+                None if self.exists("SELECT 1 FROM superseded WHERE name = ?", [part.to_string()])? => {}
+                None => return Ok(()),
             }
         }
         let id: i64 = self
@@ -174,11 +169,8 @@ impl Merge<'_> {
                 Record::Remote(r) => self.remote(r)?,
                 Record::Pool(r) => {
                     let body = canonical(r);
-                    let old: Option<Vec<u8>> = self
-                        .db
-                        .query_row("SELECT body FROM pool", [], |row| row.get(0))
-                        .optional()
-                        .map_err(failed)?;
+                    let old: Option<Vec<u8>> =
+                        self.db.query_row("SELECT body FROM pool", [], |row| row.get(0)).optional().map_err(failed)?;
                     let old: Option<crate::journal::record::PoolRecord> =
                         old.map(|b| serde_json::from_slice(&b)).transpose().map_err(malformed)?;
                     if old.is_none_or(|old| (r.stamp, &body) > (old.stamp, &canonical(&old))) {
@@ -260,7 +252,7 @@ impl Merge<'_> {
             let size = signed(record.layout.shard_size(record.stored, index));
             self.execute(
                 "UPDATE shards SET size = ? WHERE chunk = ? AND idx = ?",
-                params![size, id_bytes(record.chunk.0), index],
+                params![size, id_bytes(record.chunk.0), signed(index as u64)],
             )?;
         }
         Ok(())
@@ -301,7 +293,9 @@ impl Merge<'_> {
         self.execute("DELETE FROM shards WHERE chunk = ?", [chunk])?;
         let mut statement = self
             .db
-            .prepare_cached("SELECT DISTINCT path FROM versions, refs WHERE refs.chunk = ? AND versions.id = refs.version")
+            .prepare_cached(
+                "SELECT DISTINCT path FROM versions, refs WHERE refs.chunk = ? AND versions.id = refs.version",
+            )
             .map_err(failed)?;
         let paths = statement.query_map([chunk], |row| row.get::<_, String>(0)).map_err(failed)?;
         for path in paths {

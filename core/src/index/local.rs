@@ -41,9 +41,8 @@ impl Index {
         let mut statement = connection
             .prepare_cached("SELECT name, 2 FROM superseded UNION ALL SELECT name, state FROM commits")
             .map_err(failed)?;
-        let rows = statement
-            .query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))
-            .map_err(failed)?;
+        let rows =
+            statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))).map_err(failed)?;
         for row in rows {
             let (name, state) = row.map_err(failed)?;
             let state = match state {
@@ -129,7 +128,9 @@ impl Index {
     pub fn versions(&self, path: &crate::path::PoolPath) -> Result<Vec<Entry>> {
         let connection = self.lock();
         let mut statement = connection
-            .prepare_cached("SELECT DISTINCT body FROM versions WHERE path = ? ORDER BY stamp DESC, rev DESC, body DESC")
+            .prepare_cached(
+                "SELECT DISTINCT body FROM versions WHERE path = ? ORDER BY stamp DESC, rev DESC, body DESC",
+            )
             .map_err(failed)?;
         let rows = statement.query_map([path.as_str()], |row| row.get::<_, Vec<u8>>(0)).map_err(failed)?;
         rows.map(|body| serde_json::from_slice(&body.map_err(failed)?).map_err(malformed)).collect()
@@ -169,28 +170,36 @@ impl Index {
             .map_err(failed)
     }
 
-    /// What an interrupted upload of `source` had stored.
+    /// What an interrupted upload of `source` had stored: a text for each number.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn resume(&self, source: &str) -> Result<Option<String>> {
+    pub fn resumable(&self, source: &str) -> Result<BTreeMap<u64, String>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT n, body FROM resume WHERE source = ?").map_err(failed)?;
+        let rows = statement
+            .query_map([source], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+            .map_err(failed)?;
+        rows.map(|row| row.map(|(n, body)| (u64::try_from(n).unwrap_or(0), body)).map_err(failed)).collect()
+    }
+
+    /// Keeps what an upload has stored so far.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn keep_resumable(&self, source: &str, n: u64, body: &str) -> Result<()> {
         self.lock()
-            .query_row("SELECT body FROM resume WHERE source = ?", [source], |row| row.get(0))
-            .optional()
+            .prepare_cached("INSERT OR REPLACE INTO resume(source, n, body) VALUES(?, ?, ?)")
+            .and_then(|mut s| s.execute(params![source, i64::try_from(n).unwrap_or(i64::MAX), body]))
+            .map(drop)
             .map_err(failed)
     }
 
-    /// Keeps (or with `None` forgets) what an upload has stored so far.
+    /// Forgets what an upload had stored.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn set_resume(&self, source: &str, body: Option<&str>) -> Result<()> {
-        let connection = self.lock();
-        match body {
-            Some(body) => connection.execute("INSERT OR REPLACE INTO resume(source, body) VALUES(?, ?)", [source, body]),
-            None => connection.execute("DELETE FROM resume WHERE source = ?", [source]),
-        }
-        .map(drop)
-        .map_err(failed)
+    pub fn forget_resumable(&self, source: &str) -> Result<()> {
+        self.lock().execute("DELETE FROM resume WHERE source = ?", [source]).map(drop).map_err(failed)
     }
 }

@@ -158,7 +158,9 @@ impl Index {
         let Some(body) = body else { return Ok(None) };
         let mut record: ChunkRecord = serde_json::from_slice(&body).map_err(malformed)?;
         let mut statement = connection
-            .prepare_cached("SELECT idx, copy, remote, nonce FROM shards WHERE chunk = ? ORDER BY idx, copy, stamp, nonce")
+            .prepare_cached(
+                "SELECT idx, copy, remote, nonce FROM shards WHERE chunk = ? ORDER BY idx, copy, stamp, nonce",
+            )
             .map_err(failed)?;
         let rows = statement.query_map([id_bytes(chunk.0)], place).map_err(failed)?;
         for row in rows {

@@ -48,8 +48,15 @@ impl Membership {
             let counts = |s: RemoteState| s != RemoteState::Removed && s != without;
             self.states.iter().filter(|(_, s)| counts(**s)).map(|(id, _)| *id).collect::<BTreeSet<_>>()
         };
-        let (before, after) = (set(RemoteState::Joining), set(RemoteState::Leaving));
-        if before == after { vec![before] } else { vec![before, after] }
+        let mut sets = vec![set(RemoteState::Joining), set(RemoteState::Leaving)];
+        sets.dedup();
+        sets.retain(|set| !set.is_empty());
+        sets
+    }
+
+    /// Whether the journal names no member yet: the pool is being made.
+    pub fn is_empty(&self) -> bool {
+        self.counted().is_empty()
     }
 
     /// Whether a remote is joining or leaving: then no other change may begin.
@@ -142,9 +149,15 @@ mod tests {
     #[test]
     fn two_remotes_fall_to_one_and_others_to_a_majority() {
         let m = members(&[RemoteState::Active; 2], 1);
-        assert_eq!([m.reach(&first(0)), m.reach(&first(1)), m.reach(&first(2))], [Reach::TooFew, Reach::Bare, Reach::Quorum]);
+        assert_eq!(
+            [m.reach(&first(0)), m.reach(&first(1)), m.reach(&first(2))],
+            [Reach::TooFew, Reach::Bare, Reach::Quorum]
+        );
         let m = members(&[RemoteState::Active; 5], 3);
-        assert_eq!((m.reach(&first(2)), m.reach(&first(3)), m.reach(&first(4))), (Reach::TooFew, Reach::Bare, Reach::Quorum));
+        assert_eq!(
+            (m.reach(&first(2)), m.reach(&first(3)), m.reach(&first(4))),
+            (Reach::TooFew, Reach::Bare, Reach::Quorum)
+        );
     }
 
     #[test]
@@ -153,7 +166,7 @@ mod tests {
         states.push(RemoteState::Joining);
         let m = members(&states, 1);
         assert!(m.is_changing());
-        assert_eq!(m.reach(&first(2)), Reach::Bare); // 2 of 3 are a quorum, 2 of 4 are not even a majority… of 4
+        assert_eq!(m.reach(&first(2)), Reach::TooFew); // a quorum of the three, not even a majority of the four
         assert_eq!(m.reach(&first(3)), Reach::Quorum);
         let joiner_and_two: BTreeSet<_> = [0, 1, 3].map(RemoteId).into();
         assert_eq!(m.reach(&joiner_and_two), Reach::Quorum);

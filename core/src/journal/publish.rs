@@ -1,0 +1,207 @@
+//! Adding commits: data first, commit second, then a look, then the acknowledgement.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use tokio::sync::mpsc;
+
+use super::commit::{Commit, CommitName, PART_BYTES_MAX};
+use super::membership::{Membership, Reach};
+use super::record::{Record, canonical};
+use super::sync::object;
+use super::{Journal, View};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ChunkId, OperationId, RemoteId};
+use crate::index::Mark;
+use crate::remote::Body;
+
+/// How a commit ended.
+#[derive(Debug)]
+#[must_use]
+pub struct Receipt {
+    /// The names of the commits made, the closing one last.
+    pub names: Vec<CommitName>,
+    /// Acknowledged on less than a view or less than W remotes: another writer's change may have been
+    /// missed, and fewer losses are survived until the other remotes have it.
+    pub stale: bool,
+    /// Chunks the commit refers to that are marked: NOT acknowledged. The caller stores their bytes
+    /// under new ids and commits again.
+    pub marked: BTreeMap<ChunkId, Mark>,
+    /// What the look after the commit saw.
+    pub view: View,
+}
+
+impl Journal {
+    /// Commits `records` as one operation.
+    ///
+    /// The stamps in `records` are set here; the `of` of a deletion and whatever else depends on the
+    /// state must have been taken from an index synced by `view`, in the same operation.
+    ///
+    /// # Errors
+    /// `FormatVersion` when a later version wrote to the pool; `Unavailable` when too few remotes took
+    /// the commit: it is then not acknowledged, though it may turn up later.
+    pub async fn commit(&self, mut view: View, mut records: Vec<Record>) -> Result<Receipt> {
+        if self.rules.view_before_commit && view.is_old(self.env.boot_ms()) {
+            view = self.sync().await?;
+        }
+        if let Some(error) = view.later_format {
+            return Err(error.hint("nothing was changed"));
+        }
+        let chunks = referenced(&records);
+        // Nobody picks a marked chunk.
+        let marked =
+            if self.rules.look_after_commit { self.index.marks(chunks.iter().copied())? } else { BTreeMap::new() };
+        if !marked.is_empty() {
+            return Ok(Receipt { names: Vec::new(), stale: !view.complete, marked, view });
+        }
+        let stamps = self.stamps(records.len(), &view);
+        for (record, stamp) in records.iter_mut().zip(stamps) {
+            record.set_stamp(stamp);
+        }
+        let mut reach = Reach::Quorum;
+        let mut names = Vec::new();
+        for commit in self.parts(records) {
+            let mut commit = commit;
+            if commit.part_of.is_none() && !names.is_empty() {
+                commit.closes.clone_from(&names);
+            }
+            let (name, reached) = self.publish(&view, &commit).await?;
+            reach = reach.min(reached);
+            names.push(name);
+        }
+        let complete_before = view.complete;
+        let (view, marked) = if self.rules.look_after_commit {
+            let view = self.sync().await?;
+            (view, self.index.marks(chunks)?)
+        } else {
+            (view, BTreeMap::new())
+        };
+        let stale = !complete_before || !view.complete || reach < Reach::Quorum;
+        Ok(Receipt { names, stale, marked, view })
+    }
+
+    /// Splits an operation whose records are too many for one commit; the last part closes it.
+    fn parts(&self, records: Vec<Record>) -> Vec<Commit> {
+        let mut groups: Vec<Vec<Record>> = vec![Vec::new()];
+        let mut bytes = 0;
+        for record in records {
+            let size = canonical(&record).len() + 1;
+            if bytes + size > PART_BYTES_MAX && bytes > 0 {
+                groups.push(Vec::new());
+                bytes = 0;
+            }
+            bytes += size;
+            if let Some(group) = groups.last_mut() {
+                group.push(record);
+            }
+        }
+        let last = groups.len() - 1;
+        let operation = (last > 0 && self.rules.parts_wait).then(|| OperationId(self.env.random()));
+        let commit = |(n, records)| {
+            let mut commit = Commit::new(self.pool, records);
+            commit.part_of = operation.filter(|_| n < last);
+            commit
+        };
+        groups.into_iter().enumerate().map(commit).collect()
+    }
+
+    /// Puts a commit on every online member and returns as soon as W hold it; the rest go on in the
+    /// background. Merges it once it is acknowledged.
+    pub(super) async fn publish(&self, view: &View, commit: &Commit) -> Result<(CommitName, Reach)> {
+        let (name, bytes) = commit.encode()?;
+        let mut membership = self.membership()?;
+        if membership.is_empty() {
+            // The pool's first commit brings the records that say who is a member.
+            membership = first_membership(commit);
+        }
+        let (held, failures) = self.put_commit(view, &membership, &name, &bytes).await;
+        let reach = membership.reach(&held);
+        if reach == Reach::TooFew && self.rules.quorum {
+            let (w, n) = membership.quorum_of();
+            let why = failures.into_iter().map(|e| e.to_string()).collect::<Vec<_>>().join("; ");
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                format!("the change reached {} of {n} remotes and {w} must hold it: {why}", held.len()),
+            )
+            .hint("it is not acknowledged; bring remotes back and repeat it"));
+        }
+        self.index.apply([(&name, commit)])?;
+        for id in &held {
+            self.index.note_held(*id, [&name], [])?;
+        }
+        Ok((name, reach))
+    }
+
+    async fn put_commit(
+        &self,
+        view: &View,
+        membership: &Membership,
+        name: &CommitName,
+        bytes: &Bytes,
+    ) -> (BTreeSet<RemoteId>, Vec<Error>) {
+        let (sender, mut receiver) = mpsc::unbounded_channel();
+        let handles = self.handles(view);
+        let mut waiting = handles.len();
+        for (id, remote) in handles {
+            let (sender, name, body) = (sender.clone(), object(&self.manifest_prefix, name), Body::from(bytes.clone()));
+            self.offer(async move {
+                let put = remote.put(&name, &body).await;
+                // Nobody listens any more once W hold it.
+                let _ = sender.send((id, put));
+            });
+        }
+        let mut failures: Vec<Error> = view
+            .remotes
+            .iter()
+            .filter_map(|status| match status {
+                super::RemoteStatus::Offline(error) => Some(copy_of(error)),
+                super::RemoteStatus::Online(_) => None,
+            })
+            .collect();
+        let mut held = BTreeSet::new();
+        while waiting > 0 && membership.reach(&held) < Reach::Quorum {
+            match receiver.recv().await {
+                Some((id, Ok(()))) => drop(held.insert(id)),
+                Some((_, Err(error))) => failures.push(error),
+                None => break,
+            }
+            waiting -= 1;
+        }
+        (held, failures)
+    }
+}
+
+fn first_membership(commit: &Commit) -> Membership {
+    let remotes: Vec<_> = commit
+        .records
+        .iter()
+        .filter_map(|record| match record {
+            Record::Remote(remote) => Some(remote.clone()),
+            _ => None,
+        })
+        .collect();
+    // All of them: a pool begins whole.
+    Membership::new(&remotes, remotes.len().saturating_sub(1), 0)
+}
+
+fn copy_of(error: &Error) -> Error {
+    let copy = Error::new(error.kind(), error.message());
+    match error.remote() {
+        Some(remote) => copy.on_remote(remote),
+        None => copy,
+    }
+}
+
+/// The chunks that records make or refer to.
+fn referenced(records: &[Record]) -> BTreeSet<ChunkId> {
+    let mut chunks = BTreeSet::new();
+    for record in records {
+        match record {
+            Record::Entry(entry) => chunks.extend(entry.content.extents().iter().map(|e| e.chunk)),
+            Record::Chunk(chunk) => drop(chunks.insert(chunk.chunk)),
+            Record::Shard(shard) => drop(chunks.insert(shard.chunk)),
+            _ => {}
+        }
+    }
+    chunks
+}

@@ -1,0 +1,399 @@
+//! Listing the remotes, reading what is new, copying what one lacks.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use bytes::Bytes;
+use futures_util::future::join_all;
+use futures_util::stream::{self, StreamExt};
+
+use super::commit::{Commit, CommitName};
+use super::marker::{Marker, MarkerName};
+use super::record::RemoteState;
+use super::{Journal, VIEW_AGE_MAX};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PoolId, RemoteId};
+use crate::index::KnownCommit;
+use crate::remote::{Body, Remote, SharedRemote, list_whole, read_whole};
+
+/// How many commits are read from the remotes at once.
+const READS: usize = 16;
+/// How many commits are merged in one transaction.
+const BATCH: usize = 256;
+
+/// What one configured remote turned out to be.
+#[derive(Debug)]
+pub enum RemoteStatus {
+    /// It carries this pool's marker.
+    Online(RemoteId),
+    /// It cannot be used now; its data is not lost.
+    Offline(Error),
+}
+
+impl RemoteStatus {
+    /// The remote's id, when it is online.
+    pub fn id(&self) -> Option<RemoteId> {
+        match self {
+            Self::Online(id) => Some(*id),
+            Self::Offline(_) => None,
+        }
+    }
+}
+
+/// What one pass over the remotes saw.
+#[derive(Debug)]
+pub struct View {
+    /// Per configured remote, in the configuration's order.
+    pub remotes: Vec<RemoteStatus>,
+    /// Whether it is a view: enough members listed whole, nothing seen before missing, every commit
+    /// read. Anything less serves reads and stale writes only.
+    pub complete: bool,
+    /// Why it is not complete, for people.
+    pub lacks: Vec<String>,
+    /// A later version has written to the pool: nothing may be written by this one.
+    pub later_format: Option<Error>,
+    /// Boot clock when the first listing began, in milliseconds.
+    pub taken_at_ms: u64,
+    /// Which online member holds which commits.
+    pub(super) held: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+}
+
+impl View {
+    /// The remotes with this pool's marker.
+    pub fn online(&self) -> BTreeSet<RemoteId> {
+        self.remotes.iter().filter_map(RemoteStatus::id).collect()
+    }
+
+    /// Whether it is too old to rely on; counts time the machine slept.
+    pub(super) fn is_old(&self, boot_ms: u64) -> bool {
+        u128::from(boot_ms.saturating_sub(self.taken_at_ms)) > VIEW_AGE_MAX.as_millis()
+    }
+}
+
+/// The manifest directory of one remote, listed.
+#[derive(Debug, Default)]
+pub(crate) struct Listing {
+    pub markers: BTreeSet<MarkerName>,
+    pub commits: BTreeSet<CommitName>,
+}
+
+impl Listing {
+    /// Lists the manifest directory of a remote: one call.
+    ///
+    /// # Errors
+    /// Those of the remote.
+    pub async fn take(remote: &dyn Remote, manifest_prefix: &str) -> Result<Self> {
+        let mut listing = Self::default();
+        for object in list_whole(remote, manifest_prefix).await? {
+            let Some(name) = object.name.strip_prefix(manifest_prefix).and_then(|n| n.strip_prefix('/')) else {
+                continue;
+            };
+            if let Some(marker) = MarkerName::parse(name) {
+                listing.markers.insert(marker);
+            } else if let Some(Ok(commit)) = name.strip_prefix("commits/").map(str::parse::<CommitName>) {
+                // A truncated object keeps its name on some backends; its size gives it away.
+                if object.size == commit.size {
+                    listing.commits.insert(commit);
+                } else {
+                    tracing::warn!(
+                        "remote {}: commit {commit} has {} bytes there; ignored",
+                        remote.label(),
+                        object.size
+                    );
+                }
+            }
+        }
+        Ok(listing)
+    }
+
+    /// Which remote of `pool` this is.
+    ///
+    /// # Errors
+    /// `Unavailable`, saying what was found instead.
+    pub fn identify(&self, pool: PoolId) -> Result<RemoteId> {
+        let foreign = self.markers.iter().find(|m| m.pool != pool).map(|m| m.pool);
+        let mut ours = self.markers.iter().filter(|m| m.pool == pool);
+        match (ours.next(), ours.next(), foreign) {
+            (Some(marker), None, None) => Ok(marker.remote),
+            (None, _, None) => Err(Error::new(ErrorKind::Unavailable, "offline: it has no marker of this pool").hint(
+                "is the disk mounted, and does the name still lead to the same place? Nothing is taken for lost",
+            )),
+            (None, _, Some(other)) => {
+                Err(Error::new(ErrorKind::Unavailable, format!("offline: it belongs to another pool, {other}"))
+                    .hint("were two remotes swapped? Nothing is taken for lost"))
+            }
+            _ => Err(Error::new(ErrorKind::Unavailable, "offline: it has several markers")
+                .hint("two inits ran at once, or one remote was copied onto another; remove the marker that is wrong")),
+        }
+    }
+}
+
+impl Journal {
+    /// Lists every remote once, reads the commits this index has not seen, merges them, and begins to
+    /// copy commits to members that lack them.
+    ///
+    /// # Errors
+    /// Those of the index. Remotes that fail are offline in the view, never an error here.
+    pub async fn sync(&self) -> Result<View> {
+        let taken_at_ms = self.env.boot_ms();
+        let listings = join_all(self.remotes.iter().map(|remote| async move {
+            let listing = Listing::take(remote.as_ref(), &self.manifest_prefix).await?;
+            let id = if self.rules.markers {
+                listing.identify(self.pool).map_err(|e| e.on_remote(remote.label()))?
+            } else {
+                // Without the rule a place is believed to be what it was when it was last seen.
+                self.believed(remote, &listing)?
+            };
+            Ok::<_, Error>((id, listing.commits))
+        }))
+        .await;
+        let (remotes, mut held) = self.identities(listings);
+        let mut view = View {
+            remotes,
+            complete: false,
+            lacks: Vec::new(),
+            later_format: None,
+            taken_at_ms,
+            held: BTreeMap::new(),
+        };
+        self.check_new_markers(&mut view, &mut held).await?;
+        let unreadable = self.read_new(&held, &mut view).await?;
+        self.judge(&mut view, &held, &unreadable)?;
+        view.held = held;
+        if self.rules.anti_entropy {
+            self.copy_missing(&view)?;
+        }
+        Ok(view)
+    }
+
+    fn believed(&self, remote: &SharedRemote, listing: &Listing) -> Result<RemoteId> {
+        let key = format!("believed:{}", remote.label());
+        match self.index.meta(&key)? {
+            Some(id) => id.parse(),
+            None => {
+                let id = listing.identify(self.pool)?;
+                self.index.set_meta(&key, &id.to_string())?;
+                Ok(id)
+            }
+        }
+    }
+
+    /// Sets clones aside: two places with one id are both in doubt.
+    #[allow(clippy::type_complexity)]
+    fn identities(
+        &self,
+        listings: Vec<Result<(RemoteId, BTreeSet<CommitName>)>>,
+    ) -> (Vec<RemoteStatus>, BTreeMap<RemoteId, BTreeSet<CommitName>>) {
+        let mut seen = BTreeMap::<RemoteId, usize>::new();
+        for (id, _) in listings.iter().flatten() {
+            *seen.entry(*id).or_default() += 1;
+        }
+        let mut held = BTreeMap::new();
+        let status = |listing: Result<(RemoteId, _)>| match listing {
+            Ok((id, _)) if seen.get(&id).is_some_and(|n| *n > 1) => RemoteStatus::Offline(
+                Error::new(ErrorKind::Unavailable, format!("offline: another remote carries the same marker, {id}"))
+                    .hint("one is a copy of the other; take it out of the configuration"),
+            ),
+            Ok((id, commits)) => {
+                held.insert(id, commits);
+                RemoteStatus::Online(id)
+            }
+            Err(error) => RemoteStatus::Offline(error),
+        };
+        let mut remotes: Vec<_> = listings.into_iter().map(status).collect();
+        for (status, remote) in remotes.iter_mut().zip(&self.remotes) {
+            if let RemoteStatus::Offline(error) = status {
+                let named = std::mem::replace(error, Error::new(ErrorKind::Internal, "")).on_remote(remote.label());
+                *error = named;
+            }
+        }
+        (remotes, held)
+    }
+
+    /// Reads the marker of a remote this index meets for the first time: its format may be a later one.
+    async fn check_new_markers(
+        &self,
+        view: &mut View,
+        held: &mut BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    ) -> Result<()> {
+        for (status, remote) in view.remotes.iter_mut().zip(&self.remotes) {
+            let RemoteStatus::Online(id) = *status else { continue };
+            let key = format!("marker:{id}");
+            if self.index.meta(&key)?.is_some() {
+                continue;
+            }
+            let name = MarkerName { pool: self.pool, remote: id };
+            match Marker::read(remote.as_ref(), &self.manifest_prefix, name).await {
+                Ok(_) => self.index.set_meta(&key, "read")?,
+                Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error),
+                Err(error) => {
+                    held.remove(&id);
+                    *status = RemoteStatus::Offline(error);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads and merges the commits that are new; gives back the names that no remote could deliver.
+    async fn read_new(
+        &self,
+        held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
+        view: &mut View,
+    ) -> Result<BTreeSet<CommitName>> {
+        let known = self.index.known_commits()?;
+        let mut new: BTreeSet<CommitName> = held.values().flatten().copied().collect();
+        new.retain(|name| !known.contains_key(name));
+        if let Some(name) = known.keys().chain(&new).next_back() {
+            self.saw(name.stamp.max(new.last().map_or(name.stamp, |n| n.stamp)));
+        }
+        let mut unreadable = BTreeSet::new();
+        let handles = self.handles(view);
+        let (handles, held) = (&handles, held);
+        let mut reads = stream::iter(new)
+            .map(|name| async move { (name, read_commit(handles, held, &self.manifest_prefix, &name).await) })
+            .buffered(READS);
+        let mut batch: Vec<(CommitName, Commit)> = Vec::new();
+        while let Some((name, read)) = reads.next().await {
+            match read {
+                Ok((commit, _)) if commit.pool != self.pool => {
+                    tracing::warn!("commit {name} speaks of pool {}; ignored", commit.pool);
+                }
+                Ok((commit, _)) => batch.push((name, commit)),
+                Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error),
+                Err(error) => {
+                    tracing::warn!("commit {name} cannot be read anywhere now: {error}");
+                    unreadable.insert(name);
+                }
+            }
+            if batch.len() >= BATCH {
+                self.index.apply(batch.iter().map(|(n, c)| (n, c)))?;
+                batch.clear();
+            }
+        }
+        self.index.apply(batch.iter().map(|(n, c)| (n, c)))?;
+        Ok(unreadable)
+    }
+
+    /// Decides whether what was listed is a view, and notes who holds what.
+    fn judge(
+        &self,
+        view: &mut View,
+        held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
+        unreadable: &BTreeSet<CommitName>,
+    ) -> Result<()> {
+        let known = self.index.known_commits()?;
+        let membership = self.membership()?;
+        for (status, remote) in view.remotes.iter_mut().zip(&self.remotes) {
+            let removed = status.id().filter(|id| membership.state(*id) == Some(RemoteState::Removed));
+            if let Some(id) = removed {
+                *status = RemoteStatus::Offline(
+                    Error::new(ErrorKind::Unavailable, format!("offline: it was removed from the pool as {id}"))
+                        .on_remote(remote.label())
+                        .hint("`rclonepool remotes add` takes it back, empty and under a new id"),
+                );
+            }
+        }
+        let superseded = |name: &CommitName| known.get(name) == Some(&KnownCommit::Superseded);
+        let mut listed = BTreeSet::new();
+        for (id, commits) in held {
+            let before = self.index.held(*id)?;
+            let gone: BTreeSet<_> = before.difference(commits).filter(|name| !superseded(name)).collect();
+            if gone.is_empty() {
+                listed.insert(*id);
+            } else {
+                view.lacks.push(format!("remote {} lacks {} commits it had", self.label(view, *id), gone.len()));
+            }
+            // What is missing stays noted until it is seen again or superseded.
+            let forget = before.difference(commits).filter(|name| superseded(name));
+            let there = commits.difference(&before).filter(|name| known.contains_key(name));
+            self.index.note_held(*id, there, forget)?;
+        }
+        let members: BTreeSet<_> = membership.members().collect();
+        let everyone = members.iter().all(|id| held.contains_key(id));
+        for name in unreadable {
+            let holders = held.values().filter(|commits| commits.contains(name)).count();
+            // Never acknowledged, and never will be: set aside, so that it does not block care for ever.
+            if !(everyone && holders < membership.quorum_of().0) {
+                view.lacks.push(format!("commit {name} cannot be read anywhere now"));
+            }
+        }
+        if !membership.is_view(&listed) {
+            let (needed, n) = membership.view_of();
+            view.lacks.push(format!("{} of {n} remotes could be listed whole; a view needs {needed}", listed.len()));
+        }
+        if let Some(error) = &view.later_format {
+            view.lacks.push(error.to_string());
+        }
+        view.complete = view.lacks.is_empty();
+        Ok(())
+    }
+
+    /// The handle of each online remote.
+    pub(super) fn handles(&self, view: &View) -> BTreeMap<RemoteId, SharedRemote> {
+        let pairs = view.remotes.iter().zip(&self.remotes);
+        pairs.filter_map(|(status, remote)| Some((status.id()?, remote.clone()))).collect()
+    }
+
+    fn label(&self, view: &View, id: RemoteId) -> String {
+        let mut pairs = view.remotes.iter().zip(&self.remotes);
+        pairs.find(|(status, _)| status.id() == Some(id)).map_or_else(|| id.to_string(), |(_, r)| r.label().into())
+    }
+
+    /// Anti-entropy: commits are immutable, so giving each member what it lacks is set union.
+    fn copy_missing(&self, view: &View) -> Result<()> {
+        let known = self.index.known_commits()?;
+        let handles = self.handles(view);
+        let all: BTreeSet<CommitName> = view.held.values().flatten().copied().collect();
+        for (id, commits) in &view.held {
+            let missing: Vec<CommitName> = all
+                .difference(commits)
+                .filter(|name| matches!(known.get(name), Some(KnownCommit::Applied | KnownCommit::Waiting)))
+                .copied()
+                .collect();
+            let Some(target) = handles.get(id).cloned().filter(|_| !missing.is_empty()) else { continue };
+            let (prefix, handles, held) = (self.manifest_prefix.clone(), handles.clone(), view.held.clone());
+            self.offer(async move {
+                for name in missing {
+                    let copied = async {
+                        let (_, bytes) = read_commit(&handles, &held, &prefix, &name).await?;
+                        target.put(&object(&prefix, &name), &Body::from(bytes)).await
+                    };
+                    if let Err(error) = copied.await {
+                        tracing::warn!("remote {} still lacks commit {name}: {error}", target.label());
+                        return;
+                    }
+                }
+            });
+        }
+        Ok(())
+    }
+}
+
+/// The object that holds a commit.
+pub(super) fn object(manifest_prefix: &str, name: &CommitName) -> String {
+    format!("{manifest_prefix}/commits/{name}")
+}
+
+/// Reads a commit from whichever holder gives it undamaged.
+pub(super) async fn read_commit(
+    handles: &BTreeMap<RemoteId, SharedRemote>,
+    held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    manifest_prefix: &str,
+    name: &CommitName,
+) -> Result<(Commit, Bytes)> {
+    let mut failure = Error::new(ErrorKind::Unavailable, format!("no remote that holds commit {name} is online"));
+    for (id, _) in held.iter().filter(|(_, commits)| commits.contains(name)) {
+        let Some(remote) = handles.get(id) else { continue };
+        let read = async {
+            let bytes = read_whole(remote.as_ref(), &object(manifest_prefix, name)).await?;
+            Ok::<_, Error>((Commit::decode(name, &bytes)?, bytes))
+        };
+        match read.await {
+            Ok(found) => return Ok(found),
+            // No other copy of the same bytes will read differently.
+            Err(error) if error.kind() == ErrorKind::FormatVersion => return Err(error),
+            Err(error) => failure = error.on_remote(remote.label()),
+        }
+    }
+    Err(failure)
+}

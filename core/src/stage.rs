@@ -1,0 +1,4 @@
+//! shim
+pub mod layout;
+pub mod place;
+pub mod stripe;
