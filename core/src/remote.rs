@@ -1,6 +1,8 @@
 //! The seam to storage: whole, immutable objects on one remote.
 
 mod body;
+pub mod directory;
+pub mod memory;
 mod name;
 
 use std::fmt::Debug;
@@ -14,6 +16,8 @@ use futures_util::stream::BoxStream;
 
 use crate::error::Result;
 
+pub use directory::DirectoryRemote;
+pub use memory::{MemoryRemote, MemoryStore};
 pub use name::{PARTIAL, check_dir, check_name};
 
 /// A stream of an object's bytes. It ends early only with an error: a stream that ends without one
