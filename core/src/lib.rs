@@ -15,5 +15,7 @@ pub mod journal;
 pub mod path;
 pub mod remote;
 pub mod scratch;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use error::{Error, ErrorKind, Result};
