@@ -18,5 +18,7 @@ pub mod redundancy;
 pub mod remote;
 pub mod scratch;
 pub mod stage;
+#[cfg(any(test, feature = "testing"))]
+pub mod testing;
 
 pub use error::{Error, ErrorKind, Result};

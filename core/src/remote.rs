@@ -1,6 +1,8 @@
 //! The seam to storage: whole, immutable objects on one remote.
 
 mod body;
+pub mod directory;
+pub mod memory;
 mod name;
 mod read;
 
@@ -15,6 +17,8 @@ use futures_util::stream::BoxStream;
 
 use crate::error::Result;
 
+pub use directory::DirectoryRemote;
+pub use memory::{MemoryRemote, MemoryStore};
 pub use name::{PARTIAL, check_dir, check_name};
 pub use read::{list_whole, read_whole};
 

@@ -14,36 +14,39 @@ pub const PARTIAL: &str = ".partial";
 /// # Errors
 /// `InvalidArgument`, with the reason.
 pub fn check_name(name: &str) -> Result<()> {
-    let bad = |why: &str| {
-        let shown: String = name.chars().take(100).collect();
-        Err(Error::new(ErrorKind::InvalidArgument, format!("\"{}\" is no object name: {why}", shown.escape_debug())))
-    };
-    for part in name.split('/') {
-        if part.is_empty() {
-            return bad("a component is empty");
-        }
-        if part == "." || part == ".." {
-            return bad("\".\" and \"..\" are not allowed");
-        }
-        if part.len() > 255 {
-            return bad("a component has more than 255 bytes");
-        }
-        if !part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
-            return bad("only letters, digits, \".\", \"_\" and \"-\" are allowed");
-        }
-    }
-    if name.ends_with(PARTIAL) {
-        return bad("\".partial\" marks unfinished uploads");
-    }
-    Ok(())
+    check_components(name)?;
+    if name.ends_with(PARTIAL) { bad(name, "\".partial\" marks unfinished uploads") } else { Ok(()) }
 }
 
-/// Checks the directory of a listing: a name as in [`check_name`], or empty for the remote's root.
+/// Checks the directory of a listing: components as in [`check_name`], or empty for the remote's root.
 ///
 /// # Errors
 /// `InvalidArgument`, with the reason.
 pub fn check_dir(dir: &str) -> Result<()> {
-    if dir.is_empty() { Ok(()) } else { check_name(dir) }
+    if dir.is_empty() { Ok(()) } else { check_components(dir) }
+}
+
+fn bad(name: &str, why: &str) -> Result<()> {
+    let shown: String = name.chars().take(100).collect();
+    Err(Error::new(ErrorKind::InvalidArgument, format!("\"{}\" is no object name: {why}", shown.escape_debug())))
+}
+
+fn check_components(name: &str) -> Result<()> {
+    for part in name.split('/') {
+        if part.is_empty() {
+            return bad(name, "a component is empty");
+        }
+        if part == "." || part == ".." {
+            return bad(name, "\".\" and \"..\" are not allowed");
+        }
+        if part.len() > 255 {
+            return bad(name, "a component has more than 255 bytes");
+        }
+        if !part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+            return bad(name, "only letters, digits, \".\", \"_\" and \"-\" are allowed");
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -1,0 +1,4 @@
+//! For tests, simulations and `torture`: the contract of [`crate::remote::Remote`] as a suite, and
+//! wrappers that break remotes on purpose or count what is asked of them.
+
+pub mod conformance;
