@@ -63,6 +63,12 @@ impl View {
         self.remotes.iter().filter_map(RemoteStatus::id).collect()
     }
 
+    /// The handle of an online remote, out of the configured ones.
+    pub fn handle(&self, remote: RemoteId, configured: &[SharedRemote]) -> Option<SharedRemote> {
+        let at = self.remotes.iter().position(|status| status.id() == Some(remote))?;
+        configured.get(at).cloned()
+    }
+
     /// Whether it is too old to rely on; counts time the machine slept.
     pub(super) fn is_old(&self, boot_ms: u64) -> bool {
         u128::from(boot_ms.saturating_sub(self.taken_at_ms)) > VIEW_AGE_MAX.as_millis()

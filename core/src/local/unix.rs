@@ -1,0 +1,45 @@
+//! What Unix gives.
+
+use std::fs::{File, Metadata, Permissions};
+use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::path::Path;
+
+pub fn inode(metadata: &Metadata) -> (u64, u64) {
+    (metadata.dev(), metadata.ino())
+}
+
+pub fn is_executable(metadata: &Metadata) -> bool {
+    metadata.is_file() && metadata.mode() & 0o100 != 0
+}
+
+pub fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<usize> {
+    file.read_at(buffer, offset)
+}
+
+pub fn write_all_at(file: &File, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+    file.write_all_at(bytes, offset)
+}
+
+/// What a plain program would have given a new file: 0666 or 0777 less the umask.
+pub fn set_mode(file: &File, executable: bool) -> std::io::Result<()> {
+    let umask = umask();
+    file.set_permissions(Permissions::from_mode(if executable { 0o777 } else { 0o666 } & !umask))
+}
+
+/// The umask cannot be read without setting it, which other threads would notice.
+fn umask() -> u32 {
+    static UMASK: std::sync::OnceLock<u32> = std::sync::OnceLock::new();
+    *UMASK.get_or_init(|| {
+        let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("Umask:"));
+        line.and_then(|text| u32::from_str_radix(text.trim(), 8).ok()).unwrap_or(0o022)
+    })
+}
+
+pub fn make_link(path: &Path, to: &str) -> std::io::Result<()> {
+    std::os::unix::fs::symlink(to, path)
+}
+
+pub fn is_forbidden(_name: &str) -> bool {
+    false
+}

@@ -1,0 +1,237 @@
+//! The pool: what the faces call.
+//!
+//! Drivers, one file each, orchestrate stages, remotes and the journal: [`store`] puts one chunk,
+//! [`upload`] and [`tree`] make files of chunks, [`fetch`] reads chunks, [`download`] makes local
+//! files of them, [`namespace`] lists, moves and deletes, [`members`] changes who belongs to the pool.
+
+mod download;
+mod fetch;
+mod init;
+mod members;
+mod namespace;
+mod open;
+mod placement;
+mod status;
+mod store;
+mod tree;
+mod upload;
+
+pub use download::{DownloadOptions, DownloadReport};
+pub use init::{Found, InitReport};
+pub use namespace::{Changed, ChunkStat, ShardStat, Stat};
+pub use open::OpenOptions;
+pub use status::{PoolStatus, RemoteReport, RemoteState};
+pub use tree::{Filter, LinkPolicy};
+pub use upload::{Source, UploadOptions, UploadReport};
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::{RwLock, Semaphore};
+
+use crate::env::SharedEnv;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{PoolId, RemoteId};
+use crate::index::Index;
+use crate::journal::{Journal, Receipt, View};
+use crate::redundancy::Redundancy;
+use crate::remote::SharedRemote;
+use crate::remote::rclone::Rclone;
+use crate::scratch::Scratch;
+use crate::stage::place::Strategy;
+use placement::Placement;
+
+/// What the drivers need to know of the configuration.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Where shards lie on a remote.
+    pub data_prefix: String,
+    /// Where markers and commits lie on a remote.
+    pub manifest_prefix: String,
+    /// The size of new chunks, in bytes.
+    pub chunk_size: u64,
+    /// The redundancy of new chunks.
+    pub redundancy: Redundancy,
+    /// How remotes are chosen.
+    pub strategy: Strategy,
+    /// Per remote, by its label.
+    pub placement: BTreeMap<String, PlacementSettings>,
+    /// Chunks (and files of a directory) uploaded at once.
+    pub upload_workers: usize,
+    /// Chunks (and files of a directory) downloaded at once.
+    pub download_workers: usize,
+    /// The bytes that transfer buffers may take.
+    pub memory_bytes: u64,
+    /// Where scratch files go that cannot be anonymous.
+    pub temp_dir: Option<PathBuf>,
+    /// W, where it is to be above the rule's.
+    pub commit_quorum: Option<u32>,
+    /// Skip the upload of what is there already.
+    pub duplicate_detection: bool,
+    /// Digests of whole files to keep.
+    pub file_hashes: Vec<crate::config::FileHash>,
+    /// How long a closing pool waits for slow remotes to take its commits.
+    pub offer_timeout: Duration,
+}
+
+/// A remote's placement settings.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PlacementSettings {
+    /// Its share of new data relative to the others.
+    pub weight: f64,
+    /// Higher is used first.
+    pub priority: i64,
+    /// The bytes the pool may use on it.
+    pub quota: Option<u64>,
+    /// Remotes of one domain are expected to die together.
+    pub domain: Option<String>,
+}
+
+impl Default for PlacementSettings {
+    fn default() -> Self {
+        Self { weight: 1.0, priority: 0, quota: None, domain: None }
+    }
+}
+
+/// An open pool.
+///
+/// All methods may be called from several tasks at once. [`Pool::close`] offers the last commits to
+/// slow remotes and stops rclone; dropping does not wait.
+#[derive(Debug)]
+pub struct Pool {
+    settings: Settings,
+    env: SharedEnv,
+    journal: Journal,
+    index: Arc<Index>,
+    rclone: Option<Arc<Rclone>>,
+    scratch: Scratch,
+    placement: Placement,
+    /// In KiB, so that a limit of many GiB fits.
+    memory: Arc<Semaphore>,
+    view: RwLock<Arc<View>>,
+}
+
+impl Pool {
+    /// A pool over these remotes, listed once.
+    ///
+    /// # Errors
+    /// `Unavailable` when no remote carries the pool's marker and the index is empty too.
+    pub async fn assemble(
+        pool: PoolId,
+        settings: Settings,
+        remotes: Vec<SharedRemote>,
+        index: Index,
+        env: SharedEnv,
+    ) -> Result<Self> {
+        let index = Arc::new(index);
+        let journal = Journal::new(pool, &settings.manifest_prefix, remotes, index.clone(), env.clone())?;
+        Self::over(journal, settings, env).await
+    }
+
+    async fn over(journal: Journal, settings: Settings, env: SharedEnv) -> Result<Self> {
+        let view = journal.sync().await?;
+        let index = journal.index().clone();
+        if index.pool()?.is_none() && view.online().is_empty() {
+            return Err(none_online(&view));
+        }
+        let kib = usize::try_from(settings.memory_bytes / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        Ok(Self {
+            placement: Placement::new(&settings, journal.remotes(), &env),
+            scratch: Scratch::new(settings.temp_dir.clone()),
+            memory: Arc::new(Semaphore::new(kib)),
+            view: RwLock::new(Arc::new(view)),
+            rclone: None,
+            settings,
+            env,
+            journal,
+            index,
+        })
+    }
+
+    /// The pool's id.
+    pub fn id(&self) -> PoolId {
+        self.journal.pool()
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The journal, for care and tests.
+    pub fn journal(&self) -> &Journal {
+        &self.journal
+    }
+
+    /// Lists the remotes anew and merges what is new.
+    ///
+    /// # Errors
+    /// Those of the index; remotes that fail are offline in the view.
+    pub async fn sync(&self) -> Result<Arc<View>> {
+        let view = Arc::new(self.journal.sync().await?);
+        *self.view.write().await = view.clone();
+        Ok(view)
+    }
+
+    /// The last view.
+    pub async fn view(&self) -> Arc<View> {
+        self.view.read().await.clone()
+    }
+
+    /// A fresh view for one writing operation.
+    async fn view_for_writing(&self) -> Result<View> {
+        self.journal.sync().await
+    }
+
+    async fn keep_view(&self, view: View) {
+        *self.view.write().await = Arc::new(view);
+    }
+
+    /// The handle of an online remote.
+    async fn handle(&self, remote: RemoteId) -> Option<SharedRemote> {
+        self.view().await.handle(remote, self.journal.remotes())
+    }
+
+    /// Where a shard object lies on its remote.
+    fn shard_object(&self, chunk: crate::id::ChunkId, index: u8, nonce: crate::id::Nonce) -> String {
+        format!("{}/{}/{chunk}.{index}.{nonce}", self.settings.data_prefix, chunk.directory())
+    }
+
+    /// Takes the result of a commit that refers to no data that could have been marked.
+    async fn settle_receipt(&self, receipt: Receipt) -> Result<bool> {
+        let stale = receipt.stale;
+        if !receipt.marked.is_empty() {
+            return Err(Error::new(
+                ErrorKind::Busy,
+                "the data this refers to is being deleted by another machine; nothing was changed",
+            )
+            .hint("repeat the command"));
+        }
+        self.keep_view(receipt.view).await;
+        Ok(stale)
+    }
+
+    /// Offers the last commits to slow remotes (for a bounded time), compacts the journal where that is
+    /// due, and stops rclone.
+    pub async fn close(&self) {
+        self.journal.settle(self.settings.offer_timeout).await;
+        if let Some(rclone) = &self.rclone {
+            rclone.close().await;
+        }
+    }
+}
+
+fn none_online(view: &View) -> Error {
+    let why: Vec<String> = view
+        .remotes
+        .iter()
+        .filter_map(|status| match status {
+            crate::journal::RemoteStatus::Offline(error) => Some(error.to_string()),
+            crate::journal::RemoteStatus::Online(_) => None,
+        })
+        .collect();
+    Error::new(ErrorKind::Unavailable, format!("no remote of the pool is online: {}", why.join("; ")))
+        .hint("a new pool is made by `rclonepool init`")
+}

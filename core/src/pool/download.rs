@@ -1,0 +1,356 @@
+//! From the pool to local files, and to whoever reads a range.
+
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Pool;
+use super::fetch::ChunkReader;
+use super::namespace::no_file;
+use super::tree::Filter;
+use crate::error::{Error, ErrorKind, Result};
+use crate::journal::record::{Content, Entry, Extent};
+use crate::local::{self, Target};
+use crate::monitor::{Event, FileAction, Monitor};
+use crate::path::PoolPath;
+use crate::stage::hash::Hasher;
+
+/// How to download.
+#[derive(Debug, Clone, Default)]
+pub struct DownloadOptions {
+    /// Replace local files that are there; without it, one with the same size and modification time is
+    /// skipped and any other is replaced too, but never a directory.
+    pub force: bool,
+    /// Which files of a directory.
+    pub filter: Filter,
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
+}
+
+/// What a download did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct DownloadReport {
+    /// Files written.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that were there already, with the same size and modification time.
+    pub unchanged: u64,
+    /// Files that failed.
+    pub failed: u64,
+    /// Files some of whose data had to be rebuilt.
+    pub degraded: u64,
+}
+
+impl Pool {
+    /// Downloads a file to `target`, or into it when it is a directory.
+    ///
+    /// The bytes go to a temporary file beside the target, which takes its name when all of them are
+    /// verified: no half file ever has the name.
+    ///
+    /// # Errors
+    /// `NotFound`, `Unrecoverable`, `Unavailable`, and those of the local disk.
+    pub async fn download(
+        self: &Arc<Self>,
+        path: &PoolPath,
+        target: &Path,
+        options: &DownloadOptions,
+        monitor: &Monitor,
+    ) -> Result<DownloadReport> {
+        if let Some(entry) = self.index.entry(path)?.filter(|e| !e.content.is_directory()) {
+            let target = if target.is_dir() { target.join(local::file_name(path.name())?) } else { target.to_owned() };
+            monitor.event(&Event::Total { bytes: entry.content.size(), items: entry.content.extents().len().max(1) as u64 });
+            let mut report = DownloadReport::default();
+            self.download_entry(&entry, &target, options, monitor, &mut report).await?;
+            return Ok(report);
+        }
+        if self.is_directory(path)? { self.download_tree(path, target, options, monitor).await } else { Err(no_file(path)) }
+    }
+
+    /// Downloads everything below a directory. One file's failure does not stop the others.
+    async fn download_tree(
+        self: &Arc<Self>,
+        directory: &PoolPath,
+        target: &Path,
+        options: &DownloadOptions,
+        monitor: &Monitor,
+    ) -> Result<DownloadReport> {
+        let mut entries = Vec::new();
+        let mut bytes = 0;
+        self.walk(directory, |entry| {
+            if options.filter.keeps(entry.path.below(directory).unwrap_or_default(), entry.content.is_directory()) {
+                bytes += entry.content.size();
+                entries.push(entry);
+            }
+            Ok(())
+        })?;
+        monitor.event(&Event::Total { bytes, items: entries.len() as u64 });
+        let mut names = local::Names::default();
+        let mut work: Vec<(Entry, PathBuf)> = Vec::new();
+        let mut report = DownloadReport::default();
+        let failed = |report: &mut DownloadReport, path: &PoolPath, error: &Error| {
+            report.failed += 1;
+            monitor.event(&Event::FileFailed { path: path.to_string(), error: error.to_string() });
+        };
+        for entry in entries {
+            match names.local(target, entry.path.below(directory).unwrap_or_default()) {
+                Ok(local) => work.push((entry, local)),
+                Err(error) => failed(&mut report, &entry.path, &error),
+            }
+        }
+        if !options.dry_run {
+            std::fs::create_dir_all(target).map_err(|e| Error::io("cannot make the directory", e).at_path(target.display()))?;
+        }
+        let results = stream::iter(work)
+            .map(|(entry, local)| {
+                let (pool, options, monitor) = (self.clone(), options.clone(), monitor.clone());
+                async move {
+                    let path = entry.path.clone();
+                    let task = tokio::spawn(async move {
+                        let mut report = DownloadReport::default();
+                        pool.download_entry(&entry, &local, &options, &monitor, &mut report).await.map(|()| report)
+                    });
+                    (path, AbortOnDropHandle::new(task).await)
+                }
+            })
+            .buffer_unordered(self.settings.download_workers);
+        let mut results = std::pin::pin!(results);
+        while let Some((path, result)) = monitor.run(async { Ok(results.next().await) }).await? {
+            match result.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))) {
+                Ok(one) => {
+                    report.files += one.files;
+                    report.bytes += one.bytes;
+                    report.unchanged += one.unchanged;
+                    report.degraded += one.degraded;
+                }
+                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                Err(error) => failed(&mut report, &path, &error),
+            }
+        }
+        Ok(report)
+    }
+
+    async fn download_entry(
+        self: &Arc<Self>,
+        entry: &Entry,
+        target: &Path,
+        options: &DownloadOptions,
+        monitor: &Monitor,
+        report: &mut DownloadReport,
+    ) -> Result<()> {
+        let size = entry.content.size();
+        let action = if !options.force && local::is_same(target, entry) {
+            report.unchanged += 1;
+            monitor.progress(size, entry.content.extents().len().max(1) as u64);
+            FileAction::Unchanged
+        } else {
+            if !options.dry_run {
+                report.degraded += u64::from(self.write_local(entry, target, monitor).await?);
+            }
+            if !entry.content.is_directory() {
+                report.files += 1;
+                report.bytes += size;
+            }
+            FileAction::Downloaded
+        };
+        monitor.event(&Event::File { path: entry.path.clone(), size, action });
+        Ok(())
+    }
+
+    /// Writes one entry to the local disk; gives back whether data had to be rebuilt.
+    async fn write_local(self: &Arc<Self>, entry: &Entry, target: &Path, monitor: &Monitor) -> Result<bool> {
+        let extents = match &entry.content {
+            Content::Directory {} => {
+                local::make_directory(target, entry.mtime_ns)?;
+                return Ok(false);
+            }
+            Content::Link { target: to } => {
+                local::make_link(target, to)?;
+                return Ok(false);
+            }
+            Content::Inline { data, .. } => {
+                let file = Target::create(target)?;
+                file.write_at(0, data)?;
+                file.finish(entry)?;
+                monitor.progress(data.len() as u64, 1);
+                return Ok(false);
+            }
+            Content::File { extents, .. } => extents,
+        };
+        let file = Arc::new(Target::create(target)?);
+        let degraded = stream::iter(extents.clone())
+            .map(|extent| {
+                let (pool, file, monitor) = (self.clone(), file.clone(), monitor.clone());
+                async move {
+                    let task = tokio::spawn(async move { pool.write_extent(&extent, &file, &monitor).await });
+                    AbortOnDropHandle::new(task).await.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
+                }
+            })
+            .buffer_unordered(self.settings.download_workers)
+            .try_fold(false, |any, one| std::future::ready(Ok(any | one)));
+        let degraded = monitor.run(degraded).await.map_err(|e| e.at_path(&entry.path))?;
+        let entry = entry.clone();
+        blocking(move || {
+            let file = Arc::into_inner(file)
+                .ok_or_else(|| Error::new(ErrorKind::Internal, "a download's file is still in use"))?;
+            file.finish(&entry)
+        })
+        .await?;
+        Ok(degraded)
+    }
+
+    async fn write_extent(self: Arc<Self>, extent: &Extent, file: &Arc<Target>, monitor: &Monitor) -> Result<bool> {
+        let mut reader = ExtentReader::open(&self, extent, 0..extent.length).await?;
+        let mut at = extent.offset;
+        while let Some(piece) = reader.next().await? {
+            let (length, file) = (piece.len() as u64, file.clone());
+            blocking(move || file.write_at(at, &piece)).await?;
+            at += length;
+            monitor.progress(length, 0);
+        }
+        monitor.progress(0, 1);
+        Ok(reader.is_degraded())
+    }
+
+    /// Writes the bytes `range` of a file to `out`, in order.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` when the path is no file; `Unrecoverable`, `Unavailable`; `Io` from `out`.
+    pub async fn read_to(
+        self: &Arc<Self>,
+        path: &PoolPath,
+        range: Option<Range<u64>>,
+        out: &mut (impl AsyncWrite + Unpin + Send),
+        monitor: &Monitor,
+    ) -> Result<u64> {
+        let mut reader = self.open(path, range)?;
+        let mut written = 0;
+        while let Some(piece) = monitor.run(reader.next()).await.map_err(|e| e.at_path(path))? {
+            out.write_all(&piece).await.map_err(|e| Error::io("cannot write", e))?;
+            written += piece.len() as u64;
+            monitor.progress(piece.len() as u64, 0);
+        }
+        out.flush().await.map_err(|e| Error::io("cannot write", e))?;
+        Ok(written)
+    }
+
+    /// Opens a file for reading the bytes `range` of it in order; the whole without a range. A range that
+    /// goes past the end is cut off there.
+    ///
+    /// # Errors
+    /// `NotFound`; `InvalidArgument` when the path is no file.
+    pub fn open(self: &Arc<Self>, path: &PoolPath, range: Option<Range<u64>>) -> Result<FileReader> {
+        let entry = self.index.entry(path)?.ok_or_else(|| no_file(path))?;
+        let size = match &entry.content {
+            Content::Directory {} | Content::Link { .. } => {
+                return Err(Error::new(ErrorKind::InvalidArgument, "is not a file").at_path(path));
+            }
+            content => content.size(),
+        };
+        let range = range.unwrap_or(0..size);
+        let range = range.start.min(size)..range.end.min(size);
+        Ok(FileReader { pool: self.clone(), entry, at: range.start, end: range.end.max(range.start), current: None })
+    }
+}
+
+/// Reads a file's bytes in order, verified.
+pub struct FileReader {
+    pool: Arc<Pool>,
+    entry: Entry,
+    at: u64,
+    end: u64,
+    current: Option<ExtentReader>,
+}
+
+impl FileReader {
+    /// The file's manifest.
+    pub fn entry(&self) -> &Entry {
+        &self.entry
+    }
+
+    /// The next bytes; `None` at the end of the range.
+    ///
+    /// # Errors
+    /// `Unrecoverable`, `Unavailable`, `Corrupt`.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        loop {
+            if let Some(reader) = &mut self.current {
+                if let Some(piece) = reader.next().await? {
+                    self.at += piece.len() as u64;
+                    return Ok(Some(piece));
+                }
+                self.current = None;
+            }
+            if self.at >= self.end {
+                return Ok(None);
+            }
+            let (at, end) = (self.at, self.end);
+            if let Content::Inline { data, .. } = &self.entry.content {
+                self.at = end;
+                let bounds = |n| usize::try_from(n).unwrap_or(usize::MAX);
+                return Ok(Some(data.get(bounds(at)..bounds(end)).map(Bytes::copy_from_slice).unwrap_or_default()));
+            }
+            let extent = self.entry.content.extents().iter().find(|e| at >= e.offset && at < e.offset + e.length);
+            let extent = extent.ok_or_else(|| {
+                Error::new(ErrorKind::Corrupt, "its manifest leaves a gap").at_path(&self.entry.path)
+            })?;
+            let range = at - extent.offset..end.min(extent.offset + extent.length) - extent.offset;
+            self.current = Some(ExtentReader::open(&self.pool, extent, range).await?);
+        }
+    }
+}
+
+/// Reads an extent, or a range of it; one read whole is held against its SHA-256 too.
+struct ExtentReader {
+    reader: ChunkReader,
+    check: Option<(Hasher, crate::id::Sha256)>,
+}
+
+impl ExtentReader {
+    async fn open(pool: &Arc<Pool>, extent: &Extent, range: Range<u64>) -> Result<Self> {
+        let whole = range == (0..extent.length);
+        let from = extent.chunk_offset + range.start;
+        let to = extent.chunk_offset + range.end;
+        Ok(Self {
+            reader: ChunkReader::open(pool.clone(), extent.chunk, from..to).await?,
+            check: whole.then(|| (Hasher::new(), extent.sha256)),
+        })
+    }
+
+    async fn next(&mut self) -> Result<Option<Bytes>> {
+        let piece = self.reader.next().await?;
+        match (&piece, &mut self.check) {
+            (Some(piece), Some((hasher, _))) => hasher.update(piece),
+            (None, check) => {
+                if let Some((hasher, expected)) = check.take() {
+                    let found = hasher.finish();
+                    if found != expected {
+                        return Err(Error::new(
+                            ErrorKind::Corrupt,
+                            format!("the content has SHA-256 {found} and {expected} was stored"),
+                        ));
+                    }
+                }
+            }
+            _ => {}
+        }
+        Ok(piece)
+    }
+
+    fn is_degraded(&self) -> bool {
+        self.reader.is_degraded()
+    }
+}
+
+/// Runs file work off the async threads.
+pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Error::new(ErrorKind::Internal, format!("a file task failed: {error}"))),
+    }
+}

@@ -1,0 +1,372 @@
+//! Reading a range of a chunk: k verified units of every row, from whichever shards give them.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use tokio::sync::mpsc;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Pool;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::ChunkId;
+use crate::journal::record::{ChunkRecord, Place};
+use crate::remote::SharedRemote;
+use crate::stage::stripe;
+
+/// Verified units that wait between a shard's reader and the row they belong to.
+const UNITS_AHEAD: usize = 3;
+
+/// The plain bytes of a range of one chunk, in order.
+///
+/// Every unit is held against its CRC-32C. A unit that is missing or damaged is rebuilt from the other
+/// shards of its row, verified ones only; the shard it came from is not asked again.
+pub(super) struct ChunkReader {
+    pool: Arc<Pool>,
+    chunk: ChunkRecord,
+    range: Range<u64>,
+    /// The next row to give.
+    row: u64,
+    last_row: u64,
+    /// By shard index.
+    feeds: BTreeMap<usize, Feed>,
+    /// Places that failed or cannot be reached, with the reason.
+    bad: Vec<(Place, Error)>,
+    /// Whether the journal was listed again because a shard was absent.
+    listed_again: bool,
+}
+
+/// One shard's units, arriving in order.
+struct Feed {
+    place: Place,
+    next_row: u64,
+    end_row: u64,
+    units: mpsc::Receiver<Result<Bytes>>,
+    _task: AbortOnDropHandle<()>,
+}
+
+impl ChunkReader {
+    /// Begins to read `range` of a chunk's plain bytes; the shards' readers start at once.
+    pub async fn open(pool: Arc<Pool>, chunk: ChunkId, range: Range<u64>) -> Result<Self> {
+        let chunk = pool.chunk(chunk)?.record;
+        if range.start > range.end || range.end > chunk.size {
+            return Err(Error::new(
+                ErrorKind::Corrupt,
+                format!("chunk {} has {} bytes, and {}..{} was to be read", chunk.chunk, chunk.size, range.start, range.end),
+            ));
+        }
+        let row_bytes = chunk.layout.row_bytes();
+        let (row, last_row) = (range.start / row_bytes, range.end.saturating_sub(1) / row_bytes);
+        let mut reader = Self {
+            pool,
+            chunk,
+            range,
+            row,
+            last_row,
+            feeds: BTreeMap::new(),
+            bad: Vec::new(),
+            listed_again: false,
+        };
+        if !reader.range.is_empty() {
+            reader.start().await;
+        }
+        Ok(reader)
+    }
+
+    /// Starts the shards' readers. A long read draws on the least busy remotes, parity included:
+    /// rebuilding costs less than waiting. A short one asks only for what it needs.
+    async fn start(&mut self) {
+        let layout = self.chunk.layout;
+        let k = usize::from(layout.data);
+        let mut first_needed = BTreeMap::new();
+        for row in (self.row..=self.last_row).rev() {
+            (0..k).filter(|i| self.needs(*i, row)).for_each(|i| drop(first_needed.insert(i, row)));
+        }
+        let mut available = Vec::new();
+        for index in 0..layout.shards() {
+            if let Some((place, _)) = self.choose(index).await {
+                available.push((self.pool.placement.load(place.remote), index));
+            }
+        }
+        let here = |i: &usize| available.iter().any(|(_, index)| index == i);
+        if self.is_long() {
+            available.sort_unstable();
+        } else if first_needed.keys().all(here) {
+            available.retain(|(_, index)| first_needed.contains_key(index));
+        } else {
+            // The row has to be rebuilt: what is needed first, then what helps.
+            available.sort_by_key(|(_, index)| (!first_needed.contains_key(index), *index));
+        }
+        for (_, index) in available.into_iter().take(k) {
+            let row = first_needed.get(&index).copied().unwrap_or(self.row);
+            self.open_feed(index, row).await;
+        }
+    }
+
+    fn is_long(&self) -> bool {
+        self.last_row > self.row + 2
+    }
+
+    /// The next plain bytes: the part of one row that lies in the range; `None` at its end.
+    ///
+    /// # Errors
+    /// `Unrecoverable` when too few shards are left, `Unavailable` when the missing ones are on remotes
+    /// that are offline.
+    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+        if self.range.is_empty() || self.row > self.last_row {
+            return Ok(None);
+        }
+        let row = self.row;
+        let k = usize::from(self.chunk.layout.data);
+        let needed: Vec<usize> = (0..k).filter(|i| self.needs(*i, row)).collect();
+        let mut units: Vec<Option<Bytes>> = vec![None; self.chunk.layout.shards()];
+        // First what the feeds already bring.
+        let flowing: Vec<usize> = self.feeds.iter().filter(|(_, f)| f.next_row == row).map(|(i, _)| *i).collect();
+        for index in flowing {
+            units[index] = self.take(index, row).await;
+        }
+        let complete = |units: &[Option<Bytes>]| needed.iter().all(|i| units[*i].is_some());
+        // A unit that is not there may lie in another copy of its shard.
+        for index in &needed {
+            while units[*index].is_none() && !self.has_enough(&units, row) && self.open_feed(*index, row).await {
+                units[*index] = self.take(*index, row).await;
+            }
+        }
+        if !complete(&units) {
+            self.rebuild(&mut units, row).await?;
+        }
+        self.row += 1;
+        Ok(Some(self.cut(&units, row)))
+    }
+
+    /// Whether the range touches this data shard's unit of the row.
+    fn needs(&self, index: usize, row: u64) -> bool {
+        let layout = &self.chunk.layout;
+        let start = row * layout.row_bytes() + index as u64 * u64::from(layout.unit);
+        let end = start + u64::from(layout.unit_len(self.chunk.stored, index, row));
+        start < end && start < self.range.end && end > self.range.start
+    }
+
+    /// Whether a row has k units (absent ones at a chunk's end count: they are known to be zeros).
+    fn has_enough(&self, units: &[Option<Bytes>], row: u64) -> bool {
+        self.known(units, row) >= usize::from(self.chunk.layout.data)
+    }
+
+    fn known(&self, units: &[Option<Bytes>], row: u64) -> usize {
+        let (layout, stored) = (&self.chunk.layout, self.chunk.stored);
+        let known = |(index, unit): (usize, &Option<Bytes>)| unit.is_some() || layout.unit_len(stored, index, row) == 0;
+        units.iter().enumerate().filter(|u| known(*u)).count()
+    }
+
+    /// Fetches units of the row until there are k, and computes the missing data units.
+    async fn rebuild(&mut self, units: &mut [Option<Bytes>], row: u64) -> Result<()> {
+        for index in 0..units.len() {
+            while units[index].is_none()
+                && self.chunk.layout.unit_len(self.chunk.stored, index, row) > 0
+                && !self.has_enough(units, row)
+                && self.open_feed(index, row).await
+            {
+                units[index] = self.take(index, row).await;
+            }
+        }
+        if !self.has_enough(units, row) {
+            return Err(self.lost(units, row));
+        }
+        stripe::decode_row(&self.chunk.layout, self.chunk.stored, row, units)
+    }
+
+    /// Takes the next unit of a feed; a feed that fails is closed and its place not used again.
+    async fn take(&mut self, index: usize, row: u64) -> Option<Bytes> {
+        let feed = self.feeds.get_mut(&index)?;
+        let unit = feed.units.recv().await;
+        match unit {
+            Some(Ok(unit)) => {
+                self.pool.placement.done(feed.place.remote, unit.len() as u64);
+                feed.next_row += 1;
+                if feed.next_row > feed.end_row {
+                    self.close_feed(index, row + 1);
+                }
+                Some(unit)
+            }
+            failure => {
+                let error = match failure {
+                    Some(Err(error)) => error,
+                    _ => Error::new(ErrorKind::Internal, "a shard's reader ended early"),
+                };
+                let place = feed.place;
+                self.close_feed(index, row);
+                tracing::warn!("chunk {}, shard {index}: {error}", self.chunk.chunk);
+                if error.kind() == ErrorKind::NotFound {
+                    self.list_again().await;
+                }
+                self.bad.push((place, error));
+                None
+            }
+        }
+    }
+
+    fn close_feed(&mut self, index: usize, row: u64) {
+        if let Some(feed) = self.feeds.remove(&index) {
+            self.pool.placement.done(feed.place.remote, self.bytes(index, row.max(feed.next_row), feed.end_row));
+        }
+    }
+
+    fn bytes(&self, index: usize, from: u64, to: u64) -> u64 {
+        let unit = |row| u64::from(self.chunk.layout.unit_len(self.chunk.stored, index, row));
+        (from..=to).map(unit).sum()
+    }
+
+    /// A shard that is absent may have moved: list the journal again, once.
+    async fn list_again(&mut self) {
+        if std::mem::replace(&mut self.listed_again, true) || self.pool.sync().await.is_err() {
+            return;
+        }
+        if let Ok(chunk) = self.pool.chunk(self.chunk.chunk) {
+            self.chunk.shards = chunk.record.shards;
+        }
+    }
+
+    /// A place of this shard that has not failed, on a remote that is online.
+    async fn choose(&mut self, index: usize) -> Option<(Place, SharedRemote)> {
+        let view = self.pool.view().await;
+        for place in self.chunk.shards.iter().filter(|p| usize::from(p.index) == index) {
+            if self.bad.iter().any(|(bad, _)| bad == place) {
+                continue;
+            }
+            if let Some(remote) = view.handle(place.remote, self.pool.journal.remotes()) {
+                return Some((*place, remote));
+            }
+        }
+        None
+    }
+
+    /// Starts a reader of a shard from `row` on; `false` when no place of it is left.
+    async fn open_feed(&mut self, index: usize, row: u64) -> bool {
+        self.close_feed(index, row);
+        let Some((place, remote)) = self.choose(index).await else { return false };
+        let (layout, stored) = (self.chunk.layout, self.chunk.stored);
+        let rows = |r: &u64| layout.unit_len(stored, index, *r) > 0;
+        // A short read takes only the units it needs; parity and long ones run to the end.
+        let is_data = index < usize::from(layout.data);
+        let wanted = |r: &u64| rows(r) && (!is_data || self.is_long() || self.needs(index, *r));
+        if !rows(&row) {
+            return false;
+        }
+        let first = row;
+        let end_row = (first..=self.last_row).take_while(|r| *r == first || wanted(r)).last().unwrap_or(first);
+        let unit = u64::from(layout.unit);
+        let total = self.bytes(index, first, end_row);
+        let range = first * unit..first * unit + total;
+        let crcs = self.chunk.units.get(index).map(|u| u.0.clone()).unwrap_or_default();
+        let lengths: Vec<(usize, u32)> = (first..=end_row)
+            .map(|r| {
+                let at = usize::try_from(r).unwrap_or(usize::MAX);
+                (layout.unit_len(stored, index, r) as usize, crcs.get(at).copied().unwrap_or_default())
+            })
+            .collect();
+        let name = self.pool.shard_object(self.chunk.chunk, place.index, place.nonce);
+        let (sender, units) = mpsc::channel(UNITS_AHEAD);
+        self.pool.placement.planned(place.remote, total);
+        let task = tokio::spawn(async move {
+            if let Err(error) = read_units(&remote, &name, range, lengths, &sender).await {
+                // A receiver that is gone wants no more units.
+                let _ = sender.send(Err(error)).await;
+            }
+        });
+        let feed = Feed { place, next_row: first, end_row, units, _task: AbortOnDropHandle::new(task) };
+        self.feeds.insert(index, feed);
+        true
+    }
+
+    /// The bytes of the row that lie in the range.
+    fn cut(&self, units: &[Option<Bytes>], row: u64) -> Bytes {
+        let layout = &self.chunk.layout;
+        let mut pieces = Vec::new();
+        for (index, unit) in units.iter().take(usize::from(layout.data)).enumerate() {
+            let Some(unit) = unit.as_ref().filter(|_| self.needs(index, row)) else { continue };
+            let start = row * layout.row_bytes() + index as u64 * u64::from(layout.unit);
+            let from = self.range.start.saturating_sub(start).min(unit.len() as u64);
+            let to = self.range.end.saturating_sub(start).min(unit.len() as u64);
+            #[allow(clippy::cast_possible_truncation, reason = "at most a unit's length")]
+            pieces.push(unit.slice(from as usize..to as usize));
+        }
+        if pieces.len() == 1 {
+            return pieces.remove(0);
+        }
+        let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
+        pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
+        whole.freeze()
+    }
+
+    fn lost(&self, units: &[Option<Bytes>], row: u64) -> Error {
+        let (k, have) = (self.chunk.layout.data, self.known(units, row));
+        let mut why: Vec<String> = self.bad.iter().map(|(p, e)| format!("shard {}: {e}", p.index)).collect();
+        // Away is not lost.
+        let mut away = self.bad.iter().any(|(_, e)| e.is_retryable() || e.kind() == ErrorKind::Auth);
+        for (index, _) in units.iter().enumerate().filter(|(_, unit)| unit.is_none()) {
+            let tried = |place: &Place| self.bad.iter().any(|(bad, _)| bad == place);
+            for place in self.chunk.shards.iter().filter(|p| usize::from(p.index) == index && !tried(p)) {
+                away = true;
+                why.push(format!("shard {index}: remote {} is offline", self.pool.remote_label(place.remote)));
+            }
+        }
+        let kind = if away { ErrorKind::Unavailable } else { ErrorKind::Unrecoverable };
+        let hint = if away { "bring these remotes back" } else { "the content is gone, unless a copy exists elsewhere" };
+        Error::new(kind, format!("chunk {}: {have} of the {k} shards it takes can be read: {}", self.chunk.chunk, why.join("; ")))
+            .hint(hint)
+    }
+
+    /// Whether some unit had to be rebuilt or came from a second place.
+    pub fn is_degraded(&self) -> bool {
+        !self.bad.is_empty()
+    }
+}
+
+impl Drop for ChunkReader {
+    fn drop(&mut self) {
+        for index in self.feeds.keys().copied().collect::<Vec<_>>() {
+            self.close_feed(index, 0);
+        }
+    }
+}
+
+/// Reads a shard's range and passes it on unit by unit, each held against its checksum.
+async fn read_units(
+    remote: &SharedRemote,
+    name: &str,
+    range: Range<u64>,
+    lengths: Vec<(usize, u32)>,
+    sender: &mpsc::Sender<Result<Bytes>>,
+) -> Result<()> {
+    let mut stream = remote.get(name, Some(range)).await?;
+    let mut rest = Bytes::new();
+    for (length, crc) in lengths {
+        let unit = if rest.len() >= length {
+            rest.split_to(length)
+        } else {
+            let mut unit = BytesMut::with_capacity(length);
+            unit.extend_from_slice(&rest);
+            rest = Bytes::new();
+            while unit.len() < length {
+                let piece = stream.next().await.unwrap_or_else(|| {
+                    Err(Error::new(ErrorKind::Corrupt, "the shard is shorter than its record says").on_remote(remote.label()))
+                })?;
+                let take = piece.len().min(length - unit.len());
+                unit.extend_from_slice(&piece[..take]);
+                rest = piece.slice(take..);
+            }
+            unit.freeze()
+        };
+        if crc32c::crc32c(&unit) != crc {
+            return Err(Error::new(ErrorKind::Corrupt, "a unit does not match its checksum")
+                .on_remote(remote.label())
+                .at_path(name));
+        }
+        if sender.send(Ok(unit)).await.is_err() {
+            return Ok(());
+        }
+    }
+    Ok(())
+}

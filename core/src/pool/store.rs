@@ -1,0 +1,201 @@
+//! Storing one chunk: coded as it is read, its shards put in parallel.
+
+use std::io::Read;
+use std::sync::Arc;
+
+use futures_util::future::join_all;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::Pool;
+use super::placement::Target;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{ChunkId, Nonce, Sha256, Stamp};
+use crate::journal::record::{ChunkRecord, Place, UnitChecksums};
+use crate::monitor::Monitor;
+use crate::redundancy::Redundancy;
+use crate::remote::Body;
+use crate::scratch::{Scratch, ScratchFile};
+use crate::stage::hash::Hasher;
+use crate::stage::layout::{Layout, MAX_UNIT_BYTES};
+use crate::stage::stripe::StripeEncoder;
+
+/// A chunk coded into shards, not stored yet.
+pub(super) struct Coded {
+    /// Plain bytes.
+    pub size: u64,
+    /// Their SHA-256.
+    pub sha256: Sha256,
+    layout: Layout,
+    units: Vec<UnitChecksums>,
+    /// One per shard index; copies are equal.
+    shards: Vec<Body>,
+}
+
+/// Reads up to `limit` bytes and codes them; `None` at the end of the input.
+///
+/// Reads row by row straight into the shards: beside them, memory holds one row and its parity.
+///
+/// # Errors
+/// Those of the reader, and `Full` when scratch files have no room.
+pub(super) fn code(
+    reader: &mut dyn Read,
+    limit: u64,
+    redundancy: Redundancy,
+    scratch: &Scratch,
+    also: &mut dyn FnMut(&[u8]),
+) -> Result<Option<Coded>> {
+    // The unit depends on the chunk's size only below a full row of the largest units.
+    let largest = u64::from(redundancy.data) * u64::from(MAX_UNIT_BYTES);
+    let mut row = vec![0; usize::try_from(largest.min(limit)).unwrap_or(0)];
+    let first = fill(reader, &mut row)?;
+    if first == 0 {
+        return Ok(None);
+    }
+    let layout = Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, first as u64);
+    let small = first < row.len() || first as u64 == limit;
+    let mut encoder = StripeEncoder::new(layout)?;
+    let mut sinks = (0..layout.shards())
+        .map(|_| if small { Ok(Sink::Memory(Vec::new())) } else { scratch.create().map(Sink::Scratch) })
+        .collect::<Result<Vec<_>>>()?;
+    let mut hasher = Hasher::new();
+    let mut size = 0;
+    let mut filled = first;
+    let row_bytes = usize::try_from(layout.row_bytes()).unwrap_or(usize::MAX);
+    while filled > 0 {
+        let bytes = &row[..filled];
+        hasher.update(bytes);
+        also(bytes);
+        for stored in bytes.chunks(row_bytes) {
+            for (index, unit) in encoder.row(stored)? {
+                sinks[index].write(unit)?;
+            }
+        }
+        size += filled as u64;
+        if filled < row.len() {
+            break;
+        }
+        let left = usize::try_from(limit - size).unwrap_or(usize::MAX).min(row.len());
+        filled = fill(reader, &mut row[..left])?;
+    }
+    Ok(Some(Coded {
+        size,
+        sha256: hasher.finish(),
+        layout,
+        units: encoder.finish().into_iter().map(UnitChecksums).collect(),
+        shards: sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
+    }))
+}
+
+/// Where a shard grows.
+enum Sink {
+    Memory(Vec<u8>),
+    Scratch(ScratchFile),
+}
+
+impl Sink {
+    fn write(&mut self, unit: &[u8]) -> Result<()> {
+        match self {
+            Self::Memory(bytes) => bytes.extend_from_slice(unit),
+            Self::Scratch(file) => file.write(unit)?,
+        }
+        Ok(())
+    }
+
+    fn seal(self) -> Result<Body> {
+        match self {
+            Self::Memory(bytes) => Ok(Body::from(bytes)),
+            Self::Scratch(file) => file.seal(),
+        }
+    }
+}
+
+/// Reads until the buffer is full or the input ends.
+fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(n) => filled += n,
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Error::io("cannot read the source", e)),
+        }
+    }
+    Ok(filled)
+}
+
+impl Pool {
+    /// Waits until the buffers of a chunk of `size` plain bytes fit into the memory limit.
+    pub(super) async fn reserve_memory(&self, size: u64) -> Result<OwnedSemaphorePermit> {
+        let r = self.settings.redundancy;
+        let row = u64::from(r.shards()) * u64::from(MAX_UNIT_BYTES);
+        // A short chunk may have more bytes of copies than its share of the code.
+        let coded = size.div_ceil(u64::from(r.data)) * u64::from(r.shards());
+        let need = (coded + row).min(self.settings.memory_bytes);
+        let kib = u32::try_from(need / 1024).unwrap_or(u32::MAX);
+        let permit = self.memory.clone().acquire_many_owned(kib).await;
+        permit.map_err(|_| Error::new(ErrorKind::Internal, "the memory budget is closed"))
+    }
+
+    /// Puts every copy of every shard on its remote, and on another one where that fails for good.
+    ///
+    /// # Errors
+    /// `Full`, `Unavailable` and their kin when a shard finds no remote; what was put is then an orphan.
+    pub(super) async fn put_chunk(self: &Arc<Self>, coded: Coded, monitor: &Monitor) -> Result<ChunkRecord> {
+        let chunk = ChunkId(self.env.random());
+        let view = self.view().await;
+        let sizes: Vec<u64> = coded.shards.iter().map(Body::size).collect();
+        let plan = self.placement.plan(self, &view, &coded.layout, &sizes).await?;
+        let total: u64 = plan.targets().iter().map(|t| sizes[t.index]).sum();
+        let mut reported = 0;
+        let puts = plan.targets().into_iter().map(|target| {
+            // Rounded down here; what is left is reported at the end.
+            let share = sizes[target.index].saturating_mul(coded.size) / total.max(1);
+            reported += share;
+            let (body, plan) = (&coded.shards[target.index], &plan);
+            async move {
+                let place = self.put_shard(chunk, target, body, plan).await;
+                if place.is_ok() {
+                    monitor.progress(share, 0);
+                }
+                place
+            }
+        });
+        let places = join_all(puts.collect::<Vec<_>>()).await;
+        let shards = places.into_iter().collect::<Result<Vec<Place>>>()?;
+        monitor.progress(coded.size.saturating_sub(reported), 1);
+        Ok(ChunkRecord {
+            chunk,
+            stamp: Stamp::ZERO,
+            size: coded.size,
+            stored: coded.size,
+            sha256: Some(coded.sha256),
+            layout: coded.layout,
+            units: coded.units,
+            shards,
+        })
+    }
+
+    async fn put_shard(
+        &self,
+        chunk: ChunkId,
+        mut target: Target,
+        body: &Body,
+        plan: &super::placement::Plan<'_>,
+    ) -> Result<Place> {
+        loop {
+            #[allow(clippy::cast_possible_truncation, reason = "random bits")]
+            let nonce = Nonce(self.env.random() as u64);
+            let index = u8::try_from(target.index).unwrap_or(u8::MAX);
+            let name = self.shard_object(chunk, index, nonce);
+            match target.remote.put(&name, body).await {
+                Ok(()) => {
+                    return Ok(Place { index, copy: target.copy, remote: target.id, nonce });
+                }
+                Err(error) => {
+                    tracing::warn!("shard {index} of chunk {chunk} goes to another remote: {error}");
+                    target = plan.substitute(&target, body.size(), error)?;
+                }
+            }
+        }
+    }
+}

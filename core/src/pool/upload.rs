@@ -1,0 +1,592 @@
+//! Files into the pool.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::stream::{self, StreamExt, TryStreamExt};
+use tokio::sync::Mutex;
+use tokio_util::task::AbortOnDropHandle;
+
+use super::Pool;
+use super::download::blocking;
+use super::store::{Coded, code};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::{OperationId, Sha256, Stamp};
+use crate::index::Mark;
+use crate::journal::record::{
+    ChunkRecord, Content, Entry, Extent, FileHashes, INLINE_BYTES_MAX, Record, UploadRecord,
+};
+use crate::local::{self, Identity};
+use crate::monitor::{Event, FileAction, Monitor};
+use crate::path::PoolPath;
+use crate::stage::hash::{Hasher, sha256};
+
+/// A long upload commits what it has stored at these intervals, so that it is not taken for garbage.
+const INTERIM_BYTES: u64 = 16 << 30;
+const INTERIM_MS: u64 = 600_000;
+/// How often an upload stores anew what another machine began to delete meanwhile.
+const MARKED_TRIES: usize = 5;
+
+/// What to upload.
+pub enum Source {
+    /// A local file.
+    File(PathBuf),
+    /// A stream of unknown length, read once.
+    Stream(Box<dyn Read + Send>),
+    /// Bytes in memory.
+    Bytes(Bytes),
+}
+
+/// How to upload.
+#[derive(Debug, Clone, Default)]
+pub struct UploadOptions {
+    /// Upload even what is there already.
+    pub force: bool,
+    /// Compare content by its hashes even where size and modification time agree.
+    pub checksum: bool,
+    /// Modification time to record, in nanoseconds since 1970, instead of the source's.
+    pub mtime_ns: Option<i64>,
+    /// MIME type to record.
+    pub content_type: Option<String>,
+    /// Which files of a directory.
+    pub filter: super::Filter,
+    /// What to do with symbolic links in a directory.
+    pub links: super::LinkPolicy,
+    /// Say what would be done, and do nothing.
+    pub dry_run: bool,
+}
+
+/// What an upload did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize)]
+pub struct UploadReport {
+    /// Files stored.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Files that were there already.
+    pub unchanged: u64,
+    /// Bytes an interrupted upload had stored before.
+    pub resumed_bytes: u64,
+    /// Symbolic links and special files left out.
+    pub skipped: u64,
+    /// Files that failed.
+    pub failed: u64,
+    /// Acknowledged without a view, or by fewer remotes than the rule asks for.
+    pub stale: bool,
+}
+
+/// A file whose data is stored, ready to be committed.
+pub(super) struct Prepared {
+    pub records: Vec<Record>,
+    pub path: PoolPath,
+    pub size: u64,
+    pub action: FileAction,
+    pub resumed_bytes: u64,
+    /// Where the index keeps what was stored, until the commit.
+    pub resume_key: Option<String>,
+}
+
+impl Pool {
+    /// Stores one file at `path`.
+    ///
+    /// # Errors
+    /// `SourceChanged` when the file changed while it was read; `AlreadyExists` when `path` is a
+    /// directory; `Full`, `Unavailable` and their kin from the remotes. Nothing is then visible at `path`;
+    /// what was stored is used by the next attempt.
+    pub async fn upload(
+        self: &Arc<Self>,
+        source: Source,
+        path: &PoolPath,
+        options: &UploadOptions,
+        monitor: &Monitor,
+    ) -> Result<UploadReport> {
+        let mut view = self.view_for_writing().await?;
+        if let Some(error) = view.later_format.take() {
+            return Err(error.hint("nothing was changed"));
+        }
+        if self.is_directory(path)? {
+            return Err(Error::new(ErrorKind::AlreadyExists, "is a directory").at_path(path).hint("write / at its end to upload into it"));
+        }
+        self.check_target(path)?;
+        let mut source = Some(source);
+        for _ in 0..MARKED_TRIES {
+            let prepared = match source.take() {
+                Some(Source::File(file)) => {
+                    let prepared = monitor.run(self.prepare_file(&file, path, options, monitor, true)).await?;
+                    source = Some(Source::File(file));
+                    prepared
+                }
+                Some(Source::Bytes(bytes)) => {
+                    let reader = Box::new(std::io::Cursor::new(bytes.clone()));
+                    let prepared = monitor.run(self.prepare_stream(reader, path, options, monitor)).await?;
+                    source = Some(Source::Bytes(bytes));
+                    prepared
+                }
+                Some(Source::Stream(reader)) => monitor.run(self.prepare_stream(reader, path, options, monitor)).await?,
+                None => {
+                    return Err(Error::new(ErrorKind::Busy, "another machine is deleting data this upload stored")
+                        .at_path(path)
+                        .hint("repeat the upload"));
+                }
+            };
+            let mut report = UploadReport::default();
+            report.count(&prepared);
+            if options.dry_run || prepared.records.is_empty() {
+                report.stale = !view.complete;
+                monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
+                return Ok(report);
+            }
+            let receipt = self.journal.commit(view, prepared.records.clone()).await?;
+            view = receipt.view;
+            if !receipt.marked.is_empty() {
+                self.forget_marked(&prepared, &receipt.marked)?;
+                continue;
+            }
+            if let Some(key) = &prepared.resume_key {
+                self.index.forget_resumable(key)?;
+            }
+            self.keep_view(view).await;
+            report.stale = receipt.stale;
+            monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
+            return Ok(report);
+        }
+        Err(Error::new(ErrorKind::Busy, "another machine keeps deleting what this upload stores").at_path(path))
+    }
+
+    /// What is marked must not be resumed from.
+    pub(super) fn forget_marked(
+        &self,
+        prepared: &Prepared,
+        marked: &BTreeMap<crate::id::ChunkId, Mark>,
+    ) -> Result<()> {
+        let touched = |record: &Record| matches!(record, Record::Chunk(chunk) if marked.contains_key(&chunk.chunk));
+        match &prepared.resume_key {
+            Some(key) if prepared.records.iter().any(touched) => self.index.forget_resumable(key),
+            _ => Ok(()),
+        }
+    }
+
+    /// Stores a local file's data.
+    pub(super) async fn prepare_file(
+        self: &Arc<Self>,
+        file: &std::path::Path,
+        path: &PoolPath,
+        options: &UploadOptions,
+        monitor: &Monitor,
+        alone: bool,
+    ) -> Result<Prepared> {
+        let at = |e| Error::io("cannot read", e).at_path(file.display());
+        let handle = Arc::new(File::open(file).map_err(at)?);
+        let metadata = handle.metadata().map_err(at)?;
+        if !metadata.is_file() {
+            return Err(Error::new(ErrorKind::InvalidArgument, "is not a regular file").at_path(file.display()));
+        }
+        let before = Identity::of(&metadata);
+        if alone {
+            let chunks = before.size.div_ceil(self.settings.chunk_size).max(1);
+            monitor.event(&Event::Total { bytes: before.size, items: chunks });
+        }
+        let mtime_ns = options.mtime_ns.unwrap_or(before.mtime_ns);
+        let entry = |content| Entry {
+            content_type: options.content_type.clone(),
+            ..self.new_entry(path, mtime_ns, before.executable, content)
+        };
+        let mut prepared = Prepared {
+            records: Vec::new(),
+            path: path.clone(),
+            size: before.size,
+            action: FileAction::Uploaded,
+            resumed_bytes: 0,
+            resume_key: None,
+        };
+        if let Some(existing) = self.unchanged(path, &handle, &before, mtime_ns, options).await? {
+            prepared.action = FileAction::Unchanged;
+            if existing.mtime_ns != mtime_ns && !options.dry_run {
+                // The same content under a new time: the extents are used again.
+                prepared.records.push(Record::Entry(entry(existing.content)));
+            }
+            monitor.progress(before.size, 1);
+            return Ok(prepared);
+        }
+        if options.dry_run {
+            return Ok(prepared);
+        }
+        let content = if before.size <= INLINE_BYTES_MAX {
+            let mut data = vec![0; usize::try_from(before.size).unwrap_or(0)];
+            let read = local::read_at(&handle, 0, &mut data).map_err(at)?;
+            data.truncate(read);
+            monitor.progress(before.size, 1);
+            Content::Inline { sha256: sha256(&data), data }
+        } else {
+            let key = self.resume_key(file, &before);
+            let (chunks, resumed, hashes) = self.store_file(&handle, &before, &key, monitor).await?;
+            prepared.resumed_bytes = resumed;
+            prepared.resume_key = Some(key);
+            let content = file_content(&chunks, self.settings.chunk_size, hashes);
+            prepared.records.extend(chunks.into_iter().map(|(record, _)| Record::Chunk(record)));
+            content
+        };
+        let after = std::fs::metadata(file).map_err(at)?;
+        if Identity::of(&after) != before || content.size() != before.size {
+            if let Some(key) = &prepared.resume_key {
+                self.index.forget_resumable(key)?;
+            }
+            return Err(Error::new(ErrorKind::SourceChanged, "the file changed while it was read; it was not stored")
+                .at_path(file.display())
+                .hint("repeat the upload when nothing writes to it"));
+        }
+        prepared.records.push(Record::Entry(entry(content)));
+        Ok(prepared)
+    }
+
+    /// The version that is there already, when the file has the same content.
+    async fn unchanged(
+        &self,
+        path: &PoolPath,
+        file: &Arc<File>,
+        identity: &Identity,
+        mtime_ns: i64,
+        options: &UploadOptions,
+    ) -> Result<Option<Entry>> {
+        if options.force || !(self.settings.duplicate_detection || options.checksum) {
+            return Ok(None);
+        }
+        let same_size = |e: &Entry| {
+            matches!(e.content, Content::File { .. } | Content::Inline { .. }) && e.content.size() == identity.size
+        };
+        let Some(existing) = self.index.entry(path)?.filter(same_size) else { return Ok(None) };
+        if existing.executable != identity.executable {
+            return Ok(None);
+        }
+        if existing.mtime_ns == mtime_ns && !options.checksum {
+            return Ok(Some(existing));
+        }
+        let (file, content) = (file.clone(), existing.content.clone());
+        let same = blocking(move || is_same_content(&file, &content)).await?;
+        Ok(same.then_some(existing))
+    }
+
+    /// Stores the chunks of a file, several at once, each read from its own place.
+    async fn store_file(
+        self: &Arc<Self>,
+        file: &Arc<File>,
+        identity: &Identity,
+        key: &str,
+        monitor: &Monitor,
+    ) -> Result<(Vec<(ChunkRecord, Sha256)>, u64, FileHashes)> {
+        if !self.settings.file_hashes.is_empty() {
+            // Hashes of the whole need its bytes in order.
+            let reader = Box::new(Section { file: file.clone(), at: 0, end: identity.size });
+            let (chunks, hashes) = self.store_stream(reader, monitor).await?;
+            return Ok((chunks, 0, hashes));
+        }
+        let resumable = self.provable(key, identity).await?;
+        let chunk_size = self.settings.chunk_size;
+        let interim = Arc::new(Interim::new(self));
+        let mut resumed_bytes = 0;
+        let mut work = Vec::new();
+        for n in 0..identity.size.div_ceil(chunk_size) {
+            let resumed = resumable.get(&n).cloned();
+            resumed_bytes += resumed.as_ref().map_or(0, |(record, _)| record.size);
+            work.push((n, resumed));
+        }
+        let stored = stream::iter(work)
+            .map(|(n, resumed)| {
+                let (pool, file, interim) = (self.clone(), file.clone(), interim.clone());
+                let (key, monitor) = (key.to_owned(), monitor.clone());
+                async move {
+                    if let Some((record, sum)) = resumed {
+                        monitor.progress(record.size, 1);
+                        return Ok((record, sum));
+                    }
+                    let task = tokio::spawn(async move {
+                        let _memory = pool.reserve_memory(chunk_size).await?;
+                        monitor.check()?;
+                        let mut section = Section { file, at: n * chunk_size, end: (n + 1) * chunk_size };
+                        let coded = pool.code_chunk(move |pool| {
+                            code(&mut section, chunk_size, pool.settings.redundancy, &pool.scratch, &mut |_| ())
+                        });
+                        let Some(coded) = coded.await? else {
+                            return Err(Error::new(ErrorKind::SourceChanged, "the file became shorter while it was read"));
+                        };
+                        let sum = coded.sha256;
+                        let record = pool.put_chunk(coded, &monitor).await?;
+                        pool.index.keep_resumable(&key, n, &resume_text(&record, sum)?)?;
+                        interim.stored(&pool, &record).await?;
+                        Ok((record, sum))
+                    });
+                    AbortOnDropHandle::new(task).await.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
+                }
+            })
+            .buffered(self.settings.upload_workers)
+            .try_collect::<Vec<_>>()
+            .await?;
+        Ok((stored, resumed_bytes, FileHashes::default()))
+    }
+
+    /// Stores what a stream gives, reading one chunk while earlier ones are on their way.
+    pub(super) async fn prepare_stream(
+        self: &Arc<Self>,
+        mut reader: Box<dyn Read + Send>,
+        path: &PoolPath,
+        options: &UploadOptions,
+        monitor: &Monitor,
+    ) -> Result<Prepared> {
+        let (head, reader) = blocking(move || {
+            let mut head = Vec::new();
+            let limit = INLINE_BYTES_MAX + 1;
+            (&mut reader).take(limit).read_to_end(&mut head).map_err(|e| Error::io("cannot read the source", e))?;
+            Ok((head, reader))
+        })
+        .await?;
+        let mut records = Vec::new();
+        let content = if head.len() as u64 <= INLINE_BYTES_MAX {
+            monitor.progress(head.len() as u64, 1);
+            Content::Inline { sha256: sha256(&head), data: head }
+        } else {
+            let whole = Box::new(std::io::Cursor::new(head).chain(reader));
+            let (chunks, hashes) = self.store_stream(whole, monitor).await?;
+            let content = file_content(&chunks, self.settings.chunk_size, hashes);
+            records.extend(chunks.into_iter().map(|(record, _)| Record::Chunk(record)));
+            content
+        };
+        let size = content.size();
+        let mtime_ns = options.mtime_ns.unwrap_or_else(|| self.now_ns());
+        let entry = self.new_entry(path, mtime_ns, false, content);
+        records.push(Record::Entry(Entry { content_type: options.content_type.clone(), ..entry }));
+        Ok(Prepared {
+            records,
+            path: path.clone(),
+            size,
+            action: FileAction::Uploaded,
+            resumed_bytes: 0,
+            resume_key: None,
+        })
+    }
+
+    async fn store_stream(
+        self: &Arc<Self>,
+        reader: Box<dyn Read + Send>,
+        monitor: &Monitor,
+    ) -> Result<(Vec<(ChunkRecord, Sha256)>, FileHashes)> {
+        let interim = Arc::new(Interim::new(self));
+        let whole = super::hashes::WholeFile::new(&self.settings.file_hashes);
+        let chunk_size = self.settings.chunk_size;
+        // Reading goes on in order while up to `upload_workers` chunks are on their way.
+        let coded = stream::try_unfold(Some((reader, whole)), |state| async move {
+            let Some((mut reader, mut whole)) = state else { return Ok(None) };
+            monitor.check()?;
+            let memory = self.reserve_memory(chunk_size).await?;
+            let (coded, reader, whole) = self
+                .code_chunk(move |pool| {
+                    let r = pool.settings.redundancy;
+                    let coded = code(&mut reader, chunk_size, r, &pool.scratch, &mut |bytes| whole.update(bytes))?;
+                    Ok((coded, reader, whole))
+                })
+                .await?;
+            Ok(Some(match coded {
+                Some(coded) => (Step::Chunk(coded, memory), Some((reader, whole))),
+                None => (Step::End(whole.finish()), None),
+            }))
+        });
+        let puts = coded
+            .map_ok(|step| {
+                let (interim, monitor) = (interim.clone(), monitor.clone());
+                async move {
+                    match step {
+                        Step::End(hashes) => Ok::<_, Error>(Err(hashes)),
+                        Step::Chunk(coded, _memory) => {
+                            let sum = coded.sha256;
+                            let record = self.put_chunk(coded, &monitor).await?;
+                            interim.stored(self, &record).await?;
+                            Ok(Ok((record, sum)))
+                        }
+                    }
+                }
+            })
+            .try_buffered(self.settings.upload_workers);
+        let mut puts = std::pin::pin!(puts);
+        let (mut chunks, mut hashes) = (Vec::new(), FileHashes::default());
+        while let Some(done) = puts.try_next().await? {
+            match done {
+                Ok(chunk) => chunks.push(chunk),
+                Err(whole) => hashes = whole,
+            }
+        }
+        Ok((chunks, hashes))
+    }
+
+    /// Runs the coding of a chunk off the async threads; short ones are not worth the way there.
+    async fn code_chunk<T: Send + 'static>(
+        self: &Arc<Self>,
+        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let pool = self.clone();
+        if self.settings.chunk_size <= 256 << 10 { work(&pool) } else { blocking(move || work(&pool)).await }
+    }
+
+    fn resume_key(&self, file: &std::path::Path, identity: &Identity) -> String {
+        let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+        let Identity { size, mtime_ns, inode: (device, inode), .. } = identity;
+        let how = format!("{}|{}", self.settings.chunk_size, self.settings.redundancy);
+        format!("{}|{size}|{mtime_ns}|{device}|{inode}|{how}", path.display())
+    }
+
+    /// What an interrupted upload of this very file stored, as far as every shard proves to be there.
+    async fn provable(&self, key: &str, identity: &Identity) -> Result<BTreeMap<u64, (ChunkRecord, Sha256)>> {
+        let mut found = BTreeMap::new();
+        for (n, text) in self.index.resumable(key)? {
+            let Ok((record, sum)) = serde_json::from_str::<(ChunkRecord, Sha256)>(&text) else { continue };
+            let expected = self.settings.chunk_size.min(identity.size.saturating_sub(n * self.settings.chunk_size));
+            if record.size == expected {
+                found.insert(n, (record, sum));
+            }
+        }
+        let marks = self.index.marks(found.values().map(|(record, _)| record.chunk))?;
+        found.retain(|_, (record, _)| !marks.contains_key(&record.chunk));
+        if !self.journal.rules().prove_resumed {
+            return Ok(found);
+        }
+        let proofs = found.iter().map(|(n, (record, _))| async move { (*n, self.is_stored(record).await) });
+        let proofs: Vec<_> = stream::iter(proofs.collect::<Vec<_>>()).buffer_unordered(8).collect().await;
+        for (n, _) in proofs.into_iter().filter(|(_, there)| !there) {
+            found.remove(&n);
+        }
+        Ok(found)
+    }
+
+    /// Whether every shard of a chunk is there, whole.
+    async fn is_stored(&self, record: &ChunkRecord) -> bool {
+        let checks = record.shards.iter().map(|place| async move {
+            let Some(remote) = self.handle(place.remote).await else { return false };
+            let size = record.layout.shard_size(record.stored, usize::from(place.index));
+            let name = self.shard_object(record.chunk, place.index, place.nonce);
+            matches!(remote.stat(&name).await, Ok(Some(found)) if found == size)
+        });
+        futures_util::future::join_all(checks).await.into_iter().all(|there| there)
+    }
+}
+
+enum Step {
+    Chunk(Coded, tokio::sync::OwnedSemaphorePermit),
+    End(FileHashes),
+}
+
+impl UploadReport {
+    pub(super) fn count(&mut self, prepared: &Prepared) {
+        match prepared.action {
+            FileAction::Unchanged => self.unchanged += 1,
+            _ => {
+                self.files += 1;
+                self.bytes += prepared.size;
+                self.resumed_bytes += prepared.resumed_bytes;
+            }
+        }
+    }
+}
+
+/// Commits the chunks of a long upload before its end, under an upload record that keeps them.
+struct Interim {
+    upload: OperationId,
+    state: Mutex<InterimState>,
+}
+
+struct InterimState {
+    chunks: Vec<ChunkRecord>,
+    bytes: u64,
+    since_ms: u64,
+}
+
+impl Interim {
+    fn new(pool: &Pool) -> Self {
+        let state = InterimState { chunks: Vec::new(), bytes: 0, since_ms: pool.env.boot_ms() };
+        Self { upload: OperationId(pool.env.random()), state: Mutex::new(state) }
+    }
+
+    async fn stored(&self, pool: &Pool, chunk: &ChunkRecord) -> Result<()> {
+        let mut state = self.state.lock().await;
+        state.chunks.push(chunk.clone());
+        state.bytes += chunk.size;
+        let now = pool.env.boot_ms();
+        if state.bytes < INTERIM_BYTES && now.saturating_sub(state.since_ms) < INTERIM_MS {
+            return Ok(());
+        }
+        let chunks = std::mem::take(&mut state.chunks);
+        (state.bytes, state.since_ms) = (0, now);
+        let record = UploadRecord {
+            upload: self.upload,
+            stamp: Stamp::ZERO,
+            ended: false,
+            chunks: chunks.iter().map(|c| c.chunk).collect(),
+        };
+        let records = chunks.into_iter().map(Record::Chunk).chain([Record::Upload(record)]);
+        let view = pool.view_for_writing().await?;
+        // Marks are looked for at the end, when the entry is committed.
+        let receipt = pool.journal.commit(view, records.collect()).await?;
+        pool.keep_view(receipt.view).await;
+        Ok(())
+    }
+}
+
+/// A part of a file, read by position.
+struct Section {
+    file: Arc<File>,
+    at: u64,
+    end: u64,
+}
+
+impl Read for Section {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        let left = usize::try_from(self.end.saturating_sub(self.at)).unwrap_or(usize::MAX).min(buffer.len());
+        let read = local::read_at(&self.file, self.at, &mut buffer[..left])?;
+        self.at += read as u64;
+        Ok(read)
+    }
+}
+
+fn resume_text(record: &ChunkRecord, sum: Sha256) -> Result<String> {
+    serde_json::to_string(&(record, sum)).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))
+}
+
+fn file_content(chunks: &[(ChunkRecord, Sha256)], chunk_size: u64, hashes: FileHashes) -> Content {
+    let mut offset = 0;
+    let mut extents = Vec::with_capacity(chunks.len());
+    for (record, sha256) in chunks {
+        let (length, chunk) = (record.size, record.chunk);
+        extents.push(Extent { offset, length, sha256: *sha256, chunk, chunk_offset: 0 });
+        offset += length;
+    }
+    Content::File { size: offset, chunk_size, extents, hashes }
+}
+
+/// Compares a file's bytes with a manifest's hashes, up to the first difference.
+fn is_same_content(file: &Arc<File>, content: &Content) -> Result<bool> {
+    let mut buffer = vec![0; 1 << 20];
+    let mut hash = |offset, length| {
+        let mut section = Section { file: file.clone(), at: offset, end: offset + length };
+        let mut hasher = Hasher::new();
+        loop {
+            let read = section.read(&mut buffer).map_err(|e| Error::io("cannot read the source", e))?;
+            if read == 0 {
+                return Ok::<_, Error>(hasher.finish());
+            }
+            hasher.update(&buffer[..read]);
+        }
+    };
+    match content {
+        Content::Inline { sha256, data } => Ok(hash(0, data.len() as u64)? == *sha256),
+        Content::File { extents, .. } => {
+            for extent in extents {
+                if hash(extent.offset, extent.length)? != extent.sha256 {
+                    return Ok(false);
+                }
+            }
+            Ok(true)
+        }
+        _ => Ok(false),
+    }
+}
