@@ -5,6 +5,7 @@ pub mod directory;
 pub mod memory;
 mod name;
 mod read;
+pub mod wrap;
 
 use std::fmt::Debug;
 use std::fs::File;

@@ -2,3 +2,5 @@
 //! wrappers that break remotes on purpose or count what is asked of them.
 
 pub mod conformance;
+pub mod fault;
+pub mod record;
