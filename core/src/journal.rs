@@ -10,7 +10,7 @@ pub mod marker;
 pub mod membership;
 mod publish;
 pub mod record;
-mod sync;
+pub(crate) mod sync;
 
 pub use publish::Receipt;
 pub use sync::{RemoteStatus, View};

@@ -19,6 +19,7 @@ mod upload;
 
 pub use download::{DownloadOptions, DownloadReport};
 pub use init::{Found, InitReport};
+pub use members::MemberChange;
 pub use namespace::{Changed, ChunkStat, ShardStat, Stat};
 pub use open::OpenOptions;
 pub use status::{PoolStatus, RemoteReport, RemoteState};
@@ -40,6 +41,7 @@ use crate::journal::{Journal, Receipt, View};
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
 use crate::remote::rclone::Rclone;
+use crate::remote::wrap::Metrics;
 use crate::scratch::Scratch;
 use crate::stage::place::Strategy;
 use placement::Placement;
@@ -107,6 +109,7 @@ pub struct Pool {
     journal: Journal,
     index: Arc<Index>,
     rclone: Option<Arc<Rclone>>,
+    metrics: Vec<Arc<Metrics>>,
     scratch: Scratch,
     placement: Placement,
     /// In KiB, so that a limit of many GiB fits.
@@ -144,6 +147,7 @@ impl Pool {
             memory: Arc::new(Semaphore::new(kib)),
             view: RwLock::new(Arc::new(view)),
             rclone: None,
+            metrics: Vec::new(),
             settings,
             env,
             journal,
@@ -184,6 +188,17 @@ impl Pool {
     /// A fresh view for one writing operation.
     async fn view_for_writing(&self) -> Result<View> {
         self.journal.sync().await
+    }
+
+    /// The remote's name where it is configured, else the pool's label for it.
+    fn remote_label(&self, remote: RemoteId) -> String {
+        let records = self.index.remotes().unwrap_or_default();
+        records.iter().find(|r| r.remote == remote).map_or_else(|| remote.to_string(), |r| r.label.clone())
+    }
+
+    /// What passed through each configured remote, in the configuration's order.
+    pub fn metrics(&self) -> &[Arc<Metrics>] {
+        &self.metrics
     }
 
     async fn keep_view(&self, view: View) {

@@ -32,6 +32,12 @@ impl Membership {
         Self { states, tolerated, configured }
     }
 
+    /// Takes a record into account; membership only moves on.
+    pub fn update(&mut self, record: &RemoteRecord) {
+        let state = self.states.entry(record.remote).or_insert(record.state);
+        *state = (*state).max(record.state);
+    }
+
     /// The state of a remote; `None` for a stranger.
     pub fn state(&self, remote: RemoteId) -> Option<RemoteState> {
         self.states.get(&remote).copied()

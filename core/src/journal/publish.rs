@@ -114,6 +114,12 @@ impl Journal {
             // The pool's first commit brings the records that say who is a member.
             membership = first_membership(commit);
         }
+        // A change of membership must itself reach the quorums before and after it.
+        for record in &commit.records {
+            if let Record::Remote(remote) = record {
+                membership.update(remote);
+            }
+        }
         let (held, failures) = self.put_commit(view, &membership, &name, &bytes).await;
         let reach = membership.reach(&held);
         if reach == Reach::TooFew && self.rules.quorum {

@@ -90,6 +90,8 @@ pub struct PoolRecord {
     pub chunk_size: u64,
     /// How remotes are chosen.
     pub strategy: Strategy,
+    /// Where shards lie on every remote.
+    pub data_prefix: String,
     /// The configured W, where it is above the rule's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_quorum: Option<u32>,

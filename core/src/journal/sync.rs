@@ -69,6 +69,11 @@ impl View {
         configured.get(at).cloned()
     }
 
+    /// The commits an online remote holds.
+    pub(crate) fn commits_of(&self, remote: RemoteId) -> BTreeSet<CommitName> {
+        self.held.get(&remote).cloned().unwrap_or_default()
+    }
+
     /// Whether it is too old to rely on; counts time the machine slept.
     pub(super) fn is_old(&self, boot_ms: u64) -> bool {
         u128::from(boot_ms.saturating_sub(self.taken_at_ms)) > VIEW_AGE_MAX.as_millis()

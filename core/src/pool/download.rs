@@ -349,6 +349,10 @@ impl ExtentReader {
 
 /// Runs file work off the async threads.
 pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    // A runtime of one thread (the simulation's) must not depend on others.
+    if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
+        return work();
+    }
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => Err(Error::new(ErrorKind::Internal, format!("a file task failed: {error}"))),

@@ -166,11 +166,11 @@ impl Pool {
                 }
             }
             if group.is_due(self.env.boot_ms()) {
-                self.commit_group(&mut group, &mut view, options, &mut report, monitor).await?;
+                self.commit_group(&mut group, &mut view, &mut report, monitor).await?;
             }
         }
         drop(stored);
-        self.commit_group(&mut group, &mut view, options, &mut report, monitor).await?;
+        self.commit_group(&mut group, &mut view, &mut report, monitor).await?;
         if let Some(view) = view {
             self.keep_view(view).await;
         }
@@ -227,7 +227,6 @@ impl Pool {
         self: &Arc<Self>,
         group: &mut Group,
         view: &mut Option<View>,
-        options: &UploadOptions,
         report: &mut UploadReport,
         monitor: &Monitor,
     ) -> Result<()> {
@@ -266,7 +265,6 @@ impl Pool {
                 monitor.event(&Event::FileFailed { path: file.path.to_string(), error });
             } else {
                 report.count(&file);
-                let _ = options;
                 monitor.event(&Event::File { path: file.path, size: file.size, action: file.action });
             }
         }

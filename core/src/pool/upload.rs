@@ -420,13 +420,13 @@ impl Pool {
         Ok((chunks, hashes))
     }
 
-    /// Runs the coding of a chunk off the async threads; short ones are not worth the way there.
+    /// Runs the coding of a chunk off the async threads.
     async fn code_chunk<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let pool = self.clone();
-        if self.settings.chunk_size <= 256 << 10 { work(&pool) } else { blocking(move || work(&pool)).await }
+        blocking(move || work(&pool)).await
     }
 
     fn resume_key(&self, file: &std::path::Path, identity: &Identity) -> String {

@@ -1,0 +1,184 @@
+//! From a configuration to an open pool.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::{Found, InitReport, PlacementSettings, Pool, Settings, init};
+use crate::config::{Config, RemoteKind};
+use crate::env::{SharedEnv, SystemEnv};
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::PoolId;
+use crate::index::Index;
+use crate::journal::Journal;
+use crate::remote::SharedRemote;
+use crate::remote::directory::DirectoryRemote;
+use crate::remote::rclone::{Rclone, RcloneOptions};
+use crate::remote::wrap::{LimitOptions, Metrics, RetryOptions, StackOptions, TimeoutOptions, stack};
+
+/// What a face gives beside the configuration.
+#[derive(Debug, Clone, Default)]
+pub struct OpenOptions {
+    /// The environment for rclone: all of this process's but `RCLONE_*`, plus `RCLONE_CONFIG*`.
+    pub inherit_env: Vec<(String, String)>,
+}
+
+/// The configured remotes, wrapped.
+pub(super) struct Connected {
+    pub remotes: Vec<SharedRemote>,
+    pub rclone: Option<Arc<Rclone>>,
+    pub metrics: Vec<Arc<Metrics>>,
+}
+
+/// Starts rclone where a remote needs it.
+pub(super) async fn start_rclone(config: &Config, options: &OpenOptions) -> Result<Arc<Rclone>> {
+    Rclone::start(RcloneOptions {
+        binary: config.rclone_binary.clone(),
+        flags: config.rclone_args(),
+        config_file: config.rclone_config_file.clone(),
+        temp_dir: config.temp_dir.clone(),
+        daemon: config.enable_rclone_daemon,
+        port: config.rclone_daemon_port,
+        inherit_env: options.inherit_env.clone(),
+    })
+    .await
+}
+
+pub(super) async fn connect(
+    config: &Config,
+    labels: &[String],
+    options: &OpenOptions,
+    env: &SharedEnv,
+) -> Result<Connected> {
+    let retry = RetryOptions {
+        max_retries: config.max_retries,
+        delay: Duration::try_from_secs_f64(config.retry_delay).unwrap_or_default(),
+        ..RetryOptions::default()
+    };
+    let connections = usize::try_from(config.remote_connections).unwrap_or(1);
+    let stacked = StackOptions {
+        retry: config.enable_retry.then_some(retry),
+        limit: LimitOptions { large: connections, ..LimitOptions::default() },
+        timeout: TimeoutOptions { idle: Duration::from_secs(config.operation_timeout), ..TimeoutOptions::default() },
+    };
+    let mut connected = Connected { remotes: Vec::new(), rclone: None, metrics: Vec::new() };
+    for label in labels {
+        let bare: SharedRemote = match RemoteKind::of(label)? {
+            RemoteKind::Directory => Arc::new(DirectoryRemote::new(label)),
+            RemoteKind::Rclone => {
+                if connected.rclone.is_none() {
+                    connected.rclone = Some(start_rclone(config, options).await?);
+                }
+                match &connected.rclone {
+                    Some(rclone) => rclone.remote(label),
+                    None => return Err(Error::new(ErrorKind::Internal, "rclone was not started")),
+                }
+            }
+        };
+        let (remote, metrics) = stack(bare, &stacked, env);
+        connected.remotes.push(remote);
+        connected.metrics.push(metrics);
+    }
+    Ok(connected)
+}
+
+impl Settings {
+    /// The drivers' part of a configuration.
+    pub fn of(config: &Config) -> Self {
+        let workers = |parallel: bool| {
+            if parallel { usize::try_from(config.max_parallel_workers).unwrap_or(1).max(1) } else { 1 }
+        };
+        let placement = config.remote_settings().into_iter().map(|r| {
+            let settings = PlacementSettings { weight: r.weight, priority: r.priority, quota: r.quota, domain: r.domain };
+            (r.label, settings)
+        });
+        Self {
+            data_prefix: config.data_prefix.clone(),
+            manifest_prefix: config.manifest_prefix.clone(),
+            chunk_size: config.chunk_size,
+            redundancy: config.redundancy(),
+            strategy: config.balancing_strategy,
+            placement: placement.collect(),
+            upload_workers: workers(config.parallel_uploads),
+            download_workers: workers(config.parallel_downloads),
+            memory_bytes: config.memory_limit_mb << 20,
+            temp_dir: config.temp_dir.clone(),
+            commit_quorum: config.commit_quorum,
+            duplicate_detection: config.enable_duplicate_detection,
+            file_hashes: config.file_hashes.clone(),
+            offer_timeout: Duration::from_secs(config.commit_offer_timeout),
+        }
+    }
+}
+
+impl Pool {
+    /// Opens the pool a configuration describes: connects to its remotes and lists each once.
+    ///
+    /// # Errors
+    /// `Config` and `Unsupported` for what cannot be used; `Unavailable` when no remote carries the
+    /// pool's marker.
+    pub async fn open(config: &Config, options: &OpenOptions) -> Result<Arc<Self>> {
+        let env: SharedEnv = Arc::new(SystemEnv);
+        let labels = config.effective_remotes();
+        let connected = connect(config, &labels, options, &env).await?;
+        let opened = Self::open_connected(config, &connected, env).await;
+        match opened {
+            Ok(mut pool) => {
+                pool.rclone = connected.rclone;
+                pool.metrics = connected.metrics;
+                Ok(Arc::new(pool))
+            }
+            Err(error) => {
+                close(connected.rclone).await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_connected(config: &Config, connected: &Connected, env: SharedEnv) -> Result<Self> {
+        let settings = Settings::of(config);
+        let pool = match config.pool_id {
+            Some(pool) => pool,
+            None => init::identify(&settings.manifest_prefix, &connected.remotes).await?,
+        };
+        let index = open_index(config, pool)?;
+        let journal =
+            Journal::new(pool, &settings.manifest_prefix, connected.remotes.clone(), Arc::new(index), env.clone())?;
+        Self::over(journal, settings, env).await
+    }
+
+    /// Makes the pool a configuration describes: a marker on every remote, then the first commit. Run
+    /// again it changes nothing.
+    ///
+    /// # Errors
+    /// `AlreadyExists` when a remote belongs to another pool; those of the remotes, all of which must be
+    /// online.
+    pub async fn init(config: &Config, options: &OpenOptions) -> Result<InitReport> {
+        let env: SharedEnv = Arc::new(SystemEnv);
+        let connected = connect(config, &config.effective_remotes(), options, &env).await?;
+        let made = init::init(&Settings::of(config), &connected.remotes, config.pool_id, &env).await;
+        close(connected.rclone).await;
+        made
+    }
+
+    /// Finds an existing pool from any of its remotes; of `config` only what leads to them is used.
+    ///
+    /// # Errors
+    /// `NotFound` when none of them carries a marker; those of the remotes.
+    pub async fn find(config: &Config, labels: &[String], options: &OpenOptions) -> Result<Found> {
+        let env: SharedEnv = Arc::new(SystemEnv);
+        let connected = connect(config, labels, options, &env).await?;
+        let found = init::find(&config.manifest_prefix, &connected.remotes, &env).await;
+        close(connected.rclone).await;
+        found
+    }
+}
+
+fn open_index(config: &Config, pool: PoolId) -> Result<Index> {
+    if config.enable_manifest_cache { Index::open(&config.manifest_cache_dir, pool) } else { Index::temporary() }
+}
+
+async fn close(rclone: Option<Arc<Rclone>>) {
+    if let Some(rclone) = rclone {
+        rclone.close().await;
+    }
+}

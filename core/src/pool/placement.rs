@@ -1,0 +1,234 @@
+//! Where shards go: what is known of the remotes, kept for the placing stage.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use futures_util::future::join_all;
+use tokio::sync::OnceCell;
+
+use super::{PlacementSettings, Pool, Settings};
+use crate::env::SharedEnv;
+use crate::error::{Error, ErrorKind, Result};
+use crate::id::RemoteId;
+use crate::journal::View;
+use crate::journal::record::RemoteState;
+use crate::remote::{SharedRemote, Usage};
+use crate::stage::layout::Layout;
+use crate::stage::place::{self, Candidate, Placer, ShardCopy};
+
+/// How long a remote that failed a put gets no new one.
+const SET_ASIDE_MS: u64 = 60_000;
+
+/// What placement knows of the configured remotes, in the configuration's order.
+#[derive(Debug)]
+pub(super) struct Placement {
+    labels: Vec<String>,
+    settings: Vec<PlacementSettings>,
+    state: Mutex<State>,
+    usage: OnceCell<Vec<Usage>>,
+    /// Bytes asked of each remote and not here yet.
+    loads: Mutex<HashMap<RemoteId, u64>>,
+}
+
+#[derive(Debug)]
+struct State {
+    placer: Placer,
+    /// Bytes of the pool when the first chunk was placed.
+    base: Option<Vec<(RemoteId, u64)>>,
+    /// Bytes placed since: reserved from the moment they are planned.
+    placed: Vec<u64>,
+    /// Why nothing goes there, and until when (boot clock).
+    aside: Vec<Option<(String, u64)>>,
+}
+
+/// One copy of one shard, and where it goes.
+#[derive(Debug, Clone)]
+pub(super) struct Target {
+    pub index: usize,
+    pub copy: u8,
+    pub id: RemoteId,
+    pub remote: SharedRemote,
+}
+
+/// Where the shards of one chunk go; changes as puts fail.
+pub(super) struct Plan<'a> {
+    pool: &'a Pool,
+    view: &'a View,
+    layout: Layout,
+    state: Mutex<PlanState>,
+}
+
+struct PlanState {
+    placement: place::Placement,
+    failed: Vec<usize>,
+}
+
+impl Placement {
+    pub fn new(settings: &Settings, remotes: &[SharedRemote], env: &SharedEnv) -> Self {
+        let labels: Vec<String> = remotes.iter().map(|r| r.label().to_owned()).collect();
+        #[allow(clippy::cast_possible_truncation, reason = "random bits")]
+        let placer = Placer::new(settings.strategy, env.random() as u64);
+        Self {
+            settings: labels.iter().map(|l| settings.placement.get(l).cloned().unwrap_or_default()).collect(),
+            state: Mutex::new(State {
+                placer,
+                base: None,
+                placed: vec![0; labels.len()],
+                aside: vec![None; labels.len()],
+            }),
+            usage: OnceCell::new(),
+            loads: Mutex::default(),
+            labels,
+        }
+    }
+
+    /// The settings of a configured remote.
+    pub fn settings(&self, label: &str) -> PlacementSettings {
+        let at = self.labels.iter().position(|l| l == label);
+        at.and_then(|at| self.settings.get(at)).cloned().unwrap_or_default()
+    }
+
+    /// Plans where the shards of a chunk go, and reserves the room.
+    ///
+    /// # Errors
+    /// `Full` or `Unavailable`, saying which remote refuses why.
+    pub async fn plan<'a>(&self, pool: &'a Pool, view: &'a View, layout: &Layout, sizes: &[u64]) -> Result<Plan<'a>> {
+        let usage = self.usage.get_or_init(|| ask_usage(pool, view)).await;
+        let mut state = lock(&self.state);
+        if state.base.is_none() {
+            let used = pool.index.remote_use()?;
+            state.base = Some(used.into_iter().map(|(id, used)| (id, used.bytes)).collect());
+        }
+        let candidates = self.candidates(&state, usage, pool, view)?;
+        let stored = stored_of(layout, sizes);
+        let placement = state.placer.place(&candidates, layout, stored)?;
+        for (index, remotes) in placement.remotes.iter().enumerate() {
+            for at in remotes {
+                state.placed[*at] += sizes.get(index).copied().unwrap_or(0);
+            }
+        }
+        let state = Mutex::new(PlanState { placement, failed: Vec::new() });
+        Ok(Plan { pool, view, layout: *layout, state })
+    }
+
+    fn candidates(&self, state: &State, usage: &[Usage], pool: &Pool, view: &View) -> Result<Vec<Candidate>> {
+        let records = pool.index.remotes()?;
+        let now = pool.env.boot_ms();
+        let candidate = |at: usize| {
+            let (label, settings) = (&self.labels[at], &self.settings[at]);
+            let id = view.remotes.get(at).and_then(crate::journal::RemoteStatus::id);
+            let record = records.iter().find(|r| Some(r.remote) == id);
+            let used = state.base.iter().flatten().find(|(r, _)| Some(*r) == id).map_or(0, |(_, used)| *used);
+            let told = usage.get(at).copied().unwrap_or_default();
+            // Several remotes on one disk tell the same figures; none has it to itself.
+            let alone = usage.iter().filter(|u| (u.total, u.free) == (told.total, told.free)).count() <= 1;
+            let refuses = match (record.map(|r| r.state), &state.aside[at]) {
+                (None, _) => Some("offline".to_owned()),
+                (Some(RemoteState::Joining | RemoteState::Active), Some((why, until))) if *until > now => Some(why.clone()),
+                (Some(RemoteState::Joining | RemoteState::Active), _) => None,
+                (Some(_), _) => Some("leaving the pool".to_owned()),
+            };
+            Candidate {
+                used: used + state.placed[at],
+                free: told.free.map(|free| free.saturating_sub(state.placed[at])),
+                share: settings.quota.or(told.total.filter(|_| alone)),
+                weight: settings.weight,
+                priority: settings.priority,
+                domain: settings.domain.clone(),
+                refuses,
+                ..Candidate::new(label.clone())
+            }
+        };
+        Ok((0..self.labels.len()).map(candidate).collect())
+    }
+
+    /// Notes bytes asked of a remote.
+    pub fn planned(&self, remote: RemoteId, bytes: u64) {
+        *lock(&self.loads).entry(remote).or_default() += bytes;
+    }
+
+    /// Notes bytes that arrived, or will not.
+    pub fn done(&self, remote: RemoteId, bytes: u64) {
+        if let Some(load) = lock(&self.loads).get_mut(&remote) {
+            *load = load.saturating_sub(bytes);
+        }
+    }
+
+    /// Bytes asked of a remote and not here yet.
+    pub fn load(&self, remote: RemoteId) -> u64 {
+        lock(&self.loads).get(&remote).copied().unwrap_or(0)
+    }
+}
+
+impl Plan<'_> {
+    /// Every copy of every shard, with its remote.
+    pub fn targets(&self) -> Vec<Target> {
+        let state = lock(&self.state);
+        let mut targets = Vec::new();
+        for (index, remotes) in state.placement.remotes.iter().enumerate() {
+            for (copy, at) in remotes.iter().enumerate() {
+                targets.extend(self.target(index, copy, *at));
+            }
+        }
+        targets
+    }
+
+    fn target(&self, index: usize, copy: usize, at: usize) -> Option<Target> {
+        let id = self.view.remotes.get(at)?.id()?;
+        let remote = self.pool.journal.remotes().get(at)?.clone();
+        Some(Target { index, copy: u8::try_from(copy).ok()?, id, remote })
+    }
+
+    /// Another remote for a shard whose put failed for good.
+    ///
+    /// # Errors
+    /// The put's own error when nobody else takes the shard.
+    pub fn substitute(&self, failed: &Target, size: u64, error: Error) -> Result<Target> {
+        // What is wrong with us or the object is wrong everywhere.
+        let elsewhere = !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::InvalidArgument | ErrorKind::Internal);
+        let at = self.view.remotes.iter().position(|status| status.id() == Some(failed.id));
+        let (Some(at), true) = (at, elsewhere) else { return Err(error) };
+        let placement = &self.pool.placement;
+        let usage = placement.usage.get().map(Vec::as_slice).unwrap_or_default();
+        let mut shared = lock(&placement.state);
+        let until = match error.kind() {
+            // Neither fullness nor a refusal goes away by itself.
+            ErrorKind::Full | ErrorKind::Auth => u64::MAX,
+            _ => self.pool.env.boot_ms() + SET_ASIDE_MS,
+        };
+        shared.aside[at] = Some((error.message().to_owned(), until));
+        shared.placed[at] = shared.placed[at].saturating_sub(size);
+        let candidates = placement.candidates(&shared, usage, self.pool, self.view)?;
+        let mut state = lock(&self.state);
+        state.failed.push(at);
+        let shard = ShardCopy { index: failed.index, copy: usize::from(failed.copy) };
+        let PlanState { placement: chosen, failed: excluded } = &mut *state;
+        let next = match shared.placer.failover(&candidates, &self.layout, chosen, shard, size, excluded) {
+            Ok(next) => next,
+            Err(nowhere) => return Err(error.hint(nowhere.message().to_owned())),
+        };
+        shared.placed[next] += size;
+        self.target(failed.index, usize::from(failed.copy), next).ok_or(error)
+    }
+}
+
+async fn ask_usage(pool: &Pool, view: &View) -> Vec<Usage> {
+    let pairs = view.remotes.iter().zip(pool.journal.remotes());
+    let asks = pairs.map(|(status, remote)| async move {
+        match status.id() {
+            // Half of the backends do not tell.
+            Some(_) => remote.usage().await.unwrap_or_default(),
+            None => Usage::default(),
+        }
+    });
+    join_all(asks).await
+}
+
+/// The stored size that gives data shards of these sizes.
+fn stored_of(layout: &Layout, sizes: &[u64]) -> u64 {
+    sizes.iter().take(usize::from(layout.data)).sum()
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
