@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::PoolId;
 use crate::redundancy::RedundancyMode;
+use crate::stage::place::Strategy;
 
 mod effective;
 mod flags;
@@ -38,7 +39,7 @@ pub use keys::{KeyDoc, reference};
 pub use label::{RemoteKind, redact_remote};
 pub use load::Problem;
 pub use show::Notice;
-pub use types::{AuthMethod, AuthMethods, BalancingStrategy, ByteSize, FileHash, LogLevel};
+pub use types::{AuthMethod, AuthMethods, ByteSize, FileHash, LogLevel};
 
 /// The settings of a pool, as the configuration file gives them.
 ///
@@ -181,7 +182,7 @@ pub struct Config {
     pub file_hashes: Vec<FileHash>,
 
     /// How the remotes of a chunk are chosen.
-    pub balancing_strategy: BalancingStrategy,
+    pub balancing_strategy: Strategy,
 
     /// Share of new data of a remote relative to the others; 1 where not given.
     #[schemars(extend("x-allowed" = "a map of remotes to numbers above 0, at most 1,000,000"))]
@@ -349,7 +350,7 @@ impl Default for Config {
             prefetch_chunks: 2,
             show_progress: true,
             file_hashes: Vec::new(),
-            balancing_strategy: BalancingStrategy::LeastUsed,
+            balancing_strategy: Strategy::LeastUsed,
             remote_weights: BTreeMap::new(),
             remote_priorities: BTreeMap::new(),
             remote_quotas: BTreeMap::new(),

@@ -14,7 +14,10 @@ pub mod error;
 pub mod id;
 pub mod index;
 pub mod journal;
+pub mod local;
+pub mod monitor;
 pub mod path;
+pub mod pool;
 pub mod redundancy;
 pub mod remote;
 pub mod scratch;
@@ -22,4 +25,8 @@ pub mod stage;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 
+pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
+pub use monitor::{Event, Monitor};
+pub use path::PoolPath;
+pub use pool::Pool;

@@ -189,9 +189,12 @@ impl Names {
         let folds = *self.folds_case.get_or_insert_with(|| folds_case(target));
         let key = if folds { relative.to_lowercase() } else { relative.to_owned() };
         if !self.taken.insert(key) {
-            return Err(Error::new(ErrorKind::AlreadyExists, "differs from another file only by case, which this disk ignores")
-                .at_path(relative)
-                .hint("download it alone, to a name of your choice"));
+            return Err(Error::new(
+                ErrorKind::AlreadyExists,
+                "differs from another file only by case, which this disk ignores",
+            )
+            .at_path(relative)
+            .hint("download it alone, to a name of your choice"));
         }
         Ok(path)
     }

@@ -18,6 +18,8 @@ mod tree;
 mod upload;
 
 pub use download::{DownloadOptions, DownloadReport};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
 pub use members::MemberChange;
 pub use namespace::{Changed, ChunkStat, ShardStat, Stat};

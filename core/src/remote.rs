@@ -4,6 +4,7 @@ mod body;
 pub mod directory;
 pub mod memory;
 mod name;
+pub mod rclone;
 mod read;
 pub mod wrap;
 

@@ -4,3 +4,4 @@
 pub mod conformance;
 pub mod fault;
 pub mod record;
+pub mod world;

@@ -10,23 +10,6 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
 
-/// How the remotes of a chunk are chosen (`balancing_strategy`).
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum BalancingStrategy {
-    /// The least filled remotes first.
-    #[default]
-    LeastUsed,
-    /// The remotes in turn.
-    RoundRobin,
-    /// At random, in proportion to the weights.
-    Weighted,
-    /// At random.
-    Random,
-    /// In turn; the least filled first while the fills differ by more than 10 points.
-    RoundRobinLeastUsed,
-}
-
 /// A whole-file hash kept beside the extents' (`file_hashes`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]

@@ -293,7 +293,7 @@ pub struct ChunkRecord {
 /// The CRC-32C of each unit of one shard, in order; base64 of little-endian 32-bit words in JSON.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct UnitChecksums(#[serde(with = "crate::stage::crc_list")] pub Vec<u32>);
+pub struct UnitChecksums(#[serde(with = "crate::stage::stripe::crc_list")] pub Vec<u32>);
 
 /// Where one copy of one shard lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]

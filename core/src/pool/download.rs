@@ -64,12 +64,19 @@ impl Pool {
     ) -> Result<DownloadReport> {
         if let Some(entry) = self.index.entry(path)?.filter(|e| !e.content.is_directory()) {
             let target = if target.is_dir() { target.join(local::file_name(path.name())?) } else { target.to_owned() };
-            monitor.event(&Event::Total { bytes: entry.content.size(), items: entry.content.extents().len().max(1) as u64 });
+            monitor.event(&Event::Total {
+                bytes: entry.content.size(),
+                items: entry.content.extents().len().max(1) as u64,
+            });
             let mut report = DownloadReport::default();
             self.download_entry(&entry, &target, options, monitor, &mut report).await?;
             return Ok(report);
         }
-        if self.is_directory(path)? { self.download_tree(path, target, options, monitor).await } else { Err(no_file(path)) }
+        if self.is_directory(path)? {
+            self.download_tree(path, target, options, monitor).await
+        } else {
+            Err(no_file(path))
+        }
     }
 
     /// Downloads everything below a directory. One file's failure does not stop the others.
@@ -104,7 +111,8 @@ impl Pool {
             }
         }
         if !options.dry_run {
-            std::fs::create_dir_all(target).map_err(|e| Error::io("cannot make the directory", e).at_path(target.display()))?;
+            std::fs::create_dir_all(target)
+                .map_err(|e| Error::io("cannot make the directory", e).at_path(target.display()))?;
         }
         let results = stream::iter(work)
             .map(|(entry, local)| {
@@ -188,7 +196,9 @@ impl Pool {
                 let (pool, file, monitor) = (self.clone(), file.clone(), monitor.clone());
                 async move {
                     let task = tokio::spawn(async move { pool.write_extent(&extent, &file, &monitor).await });
-                    AbortOnDropHandle::new(task).await.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
+                    AbortOnDropHandle::new(task)
+                        .await
+                        .unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
                 }
             })
             .buffer_unordered(self.settings.download_workers)
@@ -228,7 +238,7 @@ impl Pool {
         out: &mut (impl AsyncWrite + Unpin + Send),
         monitor: &Monitor,
     ) -> Result<u64> {
-        let mut reader = self.open(path, range)?;
+        let mut reader = self.reader(path, range)?;
         let mut written = 0;
         while let Some(piece) = monitor.run(reader.next()).await.map_err(|e| e.at_path(path))? {
             out.write_all(&piece).await.map_err(|e| Error::io("cannot write", e))?;
@@ -244,7 +254,7 @@ impl Pool {
     ///
     /// # Errors
     /// `NotFound`; `InvalidArgument` when the path is no file.
-    pub fn open(self: &Arc<Self>, path: &PoolPath, range: Option<Range<u64>>) -> Result<FileReader> {
+    pub fn reader(self: &Arc<Self>, path: &PoolPath, range: Option<Range<u64>>) -> Result<FileReader> {
         let entry = self.index.entry(path)?.ok_or_else(|| no_file(path))?;
         let size = match &entry.content {
             Content::Directory {} | Content::Link { .. } => {
@@ -296,9 +306,8 @@ impl FileReader {
                 return Ok(Some(data.get(bounds(at)..bounds(end)).map(Bytes::copy_from_slice).unwrap_or_default()));
             }
             let extent = self.entry.content.extents().iter().find(|e| at >= e.offset && at < e.offset + e.length);
-            let extent = extent.ok_or_else(|| {
-                Error::new(ErrorKind::Corrupt, "its manifest leaves a gap").at_path(&self.entry.path)
-            })?;
+            let extent = extent
+                .ok_or_else(|| Error::new(ErrorKind::Corrupt, "its manifest leaves a gap").at_path(&self.entry.path))?;
             let range = at - extent.offset..end.min(extent.offset + extent.length) - extent.offset;
             self.current = Some(ExtentReader::open(&self.pool, extent, range).await?);
         }

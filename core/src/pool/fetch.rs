@@ -54,21 +54,16 @@ impl ChunkReader {
         if range.start > range.end || range.end > chunk.size {
             return Err(Error::new(
                 ErrorKind::Corrupt,
-                format!("chunk {} has {} bytes, and {}..{} was to be read", chunk.chunk, chunk.size, range.start, range.end),
+                format!(
+                    "chunk {} has {} bytes, and {}..{} was to be read",
+                    chunk.chunk, chunk.size, range.start, range.end
+                ),
             ));
         }
         let row_bytes = chunk.layout.row_bytes();
         let (row, last_row) = (range.start / row_bytes, range.end.saturating_sub(1) / row_bytes);
-        let mut reader = Self {
-            pool,
-            chunk,
-            range,
-            row,
-            last_row,
-            feeds: BTreeMap::new(),
-            bad: Vec::new(),
-            listed_again: false,
-        };
+        let mut reader =
+            Self { pool, chunk, range, row, last_row, feeds: BTreeMap::new(), bad: Vec::new(), listed_again: false };
         if !reader.range.is_empty() {
             reader.start().await;
         }
@@ -81,8 +76,10 @@ impl ChunkReader {
         let layout = self.chunk.layout;
         let k = usize::from(layout.data);
         let mut first_needed = BTreeMap::new();
-        for row in (self.row..=self.last_row).rev() {
-            (0..k).filter(|i| self.needs(*i, row)).for_each(|i| drop(first_needed.insert(i, row)));
+        for index in 0..k {
+            if let Some(row) = (self.row..=self.last_row).find(|row| self.needs(index, *row)) {
+                first_needed.insert(index, row);
+            }
         }
         let mut available = Vec::new();
         for index in 0..layout.shards() {
@@ -313,9 +310,13 @@ impl ChunkReader {
             }
         }
         let kind = if away { ErrorKind::Unavailable } else { ErrorKind::Unrecoverable };
-        let hint = if away { "bring these remotes back" } else { "the content is gone, unless a copy exists elsewhere" };
-        Error::new(kind, format!("chunk {}: {have} of the {k} shards it takes can be read: {}", self.chunk.chunk, why.join("; ")))
-            .hint(hint)
+        let hint =
+            if away { "bring these remotes back" } else { "the content is gone, unless a copy exists elsewhere" };
+        Error::new(
+            kind,
+            format!("chunk {}: {have} of the {k} shards it takes can be read: {}", self.chunk.chunk, why.join("; ")),
+        )
+        .hint(hint)
     }
 
     /// Whether some unit had to be rebuilt or came from a second place.
@@ -351,7 +352,8 @@ async fn read_units(
             rest = Bytes::new();
             while unit.len() < length {
                 let piece = stream.next().await.unwrap_or_else(|| {
-                    Err(Error::new(ErrorKind::Corrupt, "the shard is shorter than its record says").on_remote(remote.label()))
+                    Err(Error::new(ErrorKind::Corrupt, "the shard is shorter than its record says")
+                        .on_remote(remote.label()))
                 })?;
                 let take = piece.len().min(length - unit.len());
                 unit.extend_from_slice(&piece[..take]);

@@ -52,8 +52,11 @@ fn pool_of(remotes: &[SharedRemote], listings: &[Result<Listing>]) -> Result<Opt
     }
     if pools.len() > 1 {
         let all: Vec<String> = pools.iter().map(|(pool, at)| format!("{pool} on {}", at.join(", "))).collect();
-        return Err(Error::new(ErrorKind::AlreadyExists, format!("these remotes belong to several pools: {}", all.join("; ")))
-            .hint("configure the remotes of one pool only; if two inits ran at once, remove the markers of one"));
+        return Err(Error::new(
+            ErrorKind::AlreadyExists,
+            format!("these remotes belong to several pools: {}", all.join("; ")),
+        )
+        .hint("configure the remotes of one pool only; if two inits ran at once, remove the markers of one"));
     }
     Ok(pools.into_keys().next())
 }
@@ -87,7 +90,7 @@ fn not_found(manifest_prefix: &str, remotes: &[SharedRemote], listings: Vec<Resu
 ///
 /// # Errors
 /// `AlreadyExists` when a remote belongs to another pool; those of the remotes: all must be online.
-pub(super) async fn init(
+pub(crate) async fn init(
     settings: &Settings,
     remotes: &[SharedRemote],
     expected: Option<PoolId>,

@@ -63,8 +63,7 @@ impl Pool {
         if alone {
             self.finish_change(true).await?;
         }
-        let (state, grace_left_ms) =
-            if alone { (RemoteState::Active, 0) } else { (RemoteState::Joining, GRACE_MS) };
+        let (state, grace_left_ms) = if alone { (RemoteState::Active, 0) } else { (RemoteState::Joining, GRACE_MS) };
         Ok(MemberChange { remotes, state, grace_left_ms })
     }
 
@@ -79,11 +78,15 @@ impl Pool {
                 let what = if marker.pool == self.id() && member { "of this pool" } else { "of another pool or time" };
                 return Err(Error::new(ErrorKind::AlreadyExists, format!("it carries a marker {what} already"))
                     .on_remote(remote.label())
-                    .hint(format!("{prefix}/{} is the marker; a remote joins without one", MarkerName::object(*marker))));
+                    .hint(format!(
+                        "{prefix}/{} is the marker; a remote joins without one",
+                        MarkerName::object(*marker)
+                    )));
             }
             let id = RemoteId(self.env.random());
             let created_ms = self.env.wall_ms();
-            let marker = Marker { format: FORMAT, pool: self.id(), remote: id, label: remote.label().into(), created_ms };
+            let marker =
+                Marker { format: FORMAT, pool: self.id(), remote: id, label: remote.label().into(), created_ms };
             marker.write(remote.as_ref(), prefix).await?;
             records.push(remote_record(settings, remote.label(), id, RemoteState::Joining));
         }
@@ -99,9 +102,12 @@ impl Pool {
             for record in &records {
                 let lacks = wanted.difference(&after.commits_of(record.remote)).count();
                 if lacks > 0 {
-                    return Err(Error::new(ErrorKind::Unavailable, format!("{lacks} commits could not be copied to it"))
-                        .on_remote(&record.label)
-                        .hint("remove its marker, or repeat when the remotes answer"));
+                    return Err(Error::new(
+                        ErrorKind::Unavailable,
+                        format!("{lacks} commits could not be copied to it"),
+                    )
+                    .on_remote(&record.label)
+                    .hint("remove its marker, or repeat when the remotes answer"));
                 }
             }
         }
@@ -163,7 +169,9 @@ impl Pool {
         let records = self.index.remotes()?;
         let found = records.iter().filter(|r| r.state != RemoteState::Removed).find(is).cloned();
         found.ok_or_else(|| {
-            Error::new(ErrorKind::NotFound, "the pool has no such remote").on_remote(name).hint("see `rclonepool remotes list`")
+            Error::new(ErrorKind::NotFound, "the pool has no such remote")
+                .on_remote(name)
+                .hint("see `rclonepool remotes list`")
         })
     }
 
@@ -172,15 +180,21 @@ impl Pool {
         if view.complete {
             return Ok(view);
         }
-        Err(Error::new(ErrorKind::Unavailable, format!("membership changes only with a view: {}", view.lacks.join("; ")))
-            .hint("bring the pool's remotes online"))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("membership changes only with a view: {}", view.lacks.join("; ")),
+        )
+        .hint("bring the pool's remotes online"))
     }
 
     async fn commit_members(&self, journal: &Journal, view: View, records: Vec<RemoteRecord>) -> Result<()> {
         let receipt = journal.commit(view, records.into_iter().map(Record::Remote).collect()).await?;
         if receipt.stale {
-            return Err(Error::new(ErrorKind::Unavailable, "the change of membership reached too few remotes to be sure of it")
-                .hint("bring the pool's remotes online and repeat it"));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the change of membership reached too few remotes to be sure of it",
+            )
+            .hint("bring the pool's remotes online and repeat it"));
         }
         Ok(())
     }

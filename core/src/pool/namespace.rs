@@ -184,7 +184,8 @@ impl Pool {
     pub async fn delete(&self, path: &PoolPath, recursive: bool) -> Result<Changed> {
         let view = self.view_for_writing().await?;
         let mut records = Vec::new();
-        let deleted = |path: &PoolPath, of: Stamp| Record::Deleted(Deleted { path: path.clone(), stamp: Stamp::ZERO, of });
+        let deleted =
+            |path: &PoolPath, of: Stamp| Record::Deleted(Deleted { path: path.clone(), stamp: Stamp::ZERO, of });
         if let Some(entry) = self.index.entry(path)? {
             records.push(deleted(path, self.killed(&entry)));
         }
@@ -266,8 +267,11 @@ impl Pool {
     pub(super) fn check_target(&self, path: &PoolPath) -> Result<()> {
         for above in path.ancestors() {
             if self.index.entry(&above)?.is_some_and(|entry| !entry.content.is_directory()) {
-                return Err(Error::new(ErrorKind::AlreadyExists, format!("{above} is a file, so nothing can lie below it"))
-                    .at_path(path));
+                return Err(Error::new(
+                    ErrorKind::AlreadyExists,
+                    format!("{above} is a file, so nothing can lie below it"),
+                )
+                .at_path(path));
             }
         }
         Ok(())

@@ -88,7 +88,8 @@ impl Settings {
             if parallel { usize::try_from(config.max_parallel_workers).unwrap_or(1).max(1) } else { 1 }
         };
         let placement = config.remote_settings().into_iter().map(|r| {
-            let settings = PlacementSettings { weight: r.weight, priority: r.priority, quota: r.quota, domain: r.domain };
+            let settings =
+                PlacementSettings { weight: r.weight, priority: r.priority, quota: r.quota, domain: r.domain };
             (r.label, settings)
         });
         Self {

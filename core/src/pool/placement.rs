@@ -124,7 +124,9 @@ impl Placement {
             let alone = usage.iter().filter(|u| (u.total, u.free) == (told.total, told.free)).count() <= 1;
             let refuses = match (record.map(|r| r.state), &state.aside[at]) {
                 (None, _) => Some("offline".to_owned()),
-                (Some(RemoteState::Joining | RemoteState::Active), Some((why, until))) if *until > now => Some(why.clone()),
+                (Some(RemoteState::Joining | RemoteState::Active), Some((why, until))) if *until > now => {
+                    Some(why.clone())
+                }
                 (Some(RemoteState::Joining | RemoteState::Active), _) => None,
                 (Some(_), _) => Some("leaving the pool".to_owned()),
             };
@@ -185,7 +187,8 @@ impl Plan<'_> {
     /// The put's own error when nobody else takes the shard.
     pub fn substitute(&self, failed: &Target, size: u64, error: Error) -> Result<Target> {
         // What is wrong with us or the object is wrong everywhere.
-        let elsewhere = !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::InvalidArgument | ErrorKind::Internal);
+        let elsewhere =
+            !matches!(error.kind(), ErrorKind::Cancelled | ErrorKind::InvalidArgument | ErrorKind::Internal);
         let at = self.view.remotes.iter().position(|status| status.id() == Some(failed.id));
         let (Some(at), true) = (at, elsewhere) else { return Err(error) };
         let placement = &self.pool.placement;

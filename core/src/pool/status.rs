@@ -141,8 +141,8 @@ impl Pool {
 
 /// How many remotes may be lost when each chunk's shards are spread as evenly as possible over `n`.
 pub fn tolerated(redundancy: Redundancy, n: usize) -> usize {
-    let objects = usize::try_from(redundancy.objects()).unwrap_or(usize::MAX);
-    let survivable = usize::try_from(redundancy.tolerated()).unwrap_or(usize::MAX);
+    let objects = redundancy.objects();
+    let survivable = redundancy.tolerated();
     let per_remote = objects.div_ceil(n.max(1)).max(1);
     (survivable / per_remote).min(n.saturating_sub(1))
 }
@@ -157,6 +157,6 @@ fn free(remotes: &[RemoteReport], redundancy: Redundancy) -> Option<u64> {
             (None, None) => return None,
         });
     }
-    let (data, objects) = (u128::from(redundancy.data), u128::from(redundancy.objects()));
+    let (data, objects) = (u128::from(redundancy.data), redundancy.objects() as u128);
     u64::try_from(u128::from(total) * data / objects.max(1)).ok()
 }

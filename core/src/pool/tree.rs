@@ -72,7 +72,8 @@ impl Filter {
 
     /// Whether a path relative to the directory is meant.
     pub fn keeps(&self, relative: &str, is_directory: bool) -> bool {
-        let above = |set: &GlobSet| Path::new(relative).ancestors().any(|p| !p.as_os_str().is_empty() && set.is_match(p));
+        let above =
+            |set: &GlobSet| Path::new(relative).ancestors().any(|p| !p.as_os_str().is_empty() && set.is_match(p));
         if self.exclude.as_ref().is_some_and(above) {
             return false;
         }
@@ -133,7 +134,9 @@ impl Pool {
         for found in scan.found {
             match found {
                 Found::File(local, path) => files.push((local, path)),
-                Found::Link(local, path) => self.prepare_small(local, path, options, &mut group, &mut report, monitor)?,
+                Found::Link(local, path) => {
+                    self.prepare_small(local, path, options, &mut group, &mut report, monitor)?
+                }
                 Found::EmptyDirectory(local, path) => {
                     if !self.is_directory(&path)? {
                         self.prepare_small(local, path, options, &mut group, &mut report, monitor)?;

@@ -1,6 +1,6 @@
 //! Files into the pool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -13,13 +13,11 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
 use super::download::blocking;
-use super::store::{Coded, code};
+use super::store::code;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{OperationId, Sha256, Stamp};
 use crate::index::Mark;
-use crate::journal::record::{
-    ChunkRecord, Content, Entry, Extent, FileHashes, INLINE_BYTES_MAX, Record, UploadRecord,
-};
+use crate::journal::record::{ChunkRecord, Content, Entry, Extent, FileHashes, INLINE_BYTES_MAX, Record, UploadRecord};
 use crate::local::{self, Identity};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
@@ -28,6 +26,8 @@ use crate::stage::hash::{Hasher, sha256};
 /// A long upload commits what it has stored at these intervals, so that it is not taken for garbage.
 const INTERIM_BYTES: u64 = 16 << 30;
 const INTERIM_MS: u64 = 600_000;
+/// How many chunks of an interrupted upload are looked for at once.
+const PROOFS: usize = 8;
 /// How often an upload stores anew what another machine began to delete meanwhile.
 const MARKED_TRIES: usize = 5;
 
@@ -109,7 +109,9 @@ impl Pool {
             return Err(error.hint("nothing was changed"));
         }
         if self.is_directory(path)? {
-            return Err(Error::new(ErrorKind::AlreadyExists, "is a directory").at_path(path).hint("write / at its end to upload into it"));
+            return Err(Error::new(ErrorKind::AlreadyExists, "is a directory")
+                .at_path(path)
+                .hint("write / at its end to upload into it"));
         }
         self.check_target(path)?;
         let mut source = Some(source);
@@ -126,7 +128,9 @@ impl Pool {
                     source = Some(Source::Bytes(bytes));
                     prepared
                 }
-                Some(Source::Stream(reader)) => monitor.run(self.prepare_stream(reader, path, options, monitor)).await?,
+                Some(Source::Stream(reader)) => {
+                    monitor.run(self.prepare_stream(reader, path, options, monitor)).await?
+                }
                 None => {
                     return Err(Error::new(ErrorKind::Busy, "another machine is deleting data this upload stored")
                         .at_path(path)
@@ -158,11 +162,7 @@ impl Pool {
     }
 
     /// What is marked must not be resumed from.
-    pub(super) fn forget_marked(
-        &self,
-        prepared: &Prepared,
-        marked: &BTreeMap<crate::id::ChunkId, Mark>,
-    ) -> Result<()> {
+    pub(super) fn forget_marked(&self, prepared: &Prepared, marked: &BTreeMap<crate::id::ChunkId, Mark>) -> Result<()> {
         let touched = |record: &Record| matches!(record, Record::Chunk(chunk) if marked.contains_key(&chunk.chunk));
         match &prepared.resume_key {
             Some(key) if prepared.records.iter().any(touched) => self.index.forget_resumable(key),
@@ -311,7 +311,10 @@ impl Pool {
                             code(&mut section, chunk_size, pool.settings.redundancy, &pool.scratch, &mut |_| ())
                         });
                         let Some(coded) = coded.await? else {
-                            return Err(Error::new(ErrorKind::SourceChanged, "the file became shorter while it was read"));
+                            return Err(Error::new(
+                                ErrorKind::SourceChanged,
+                                "the file became shorter while it was read",
+                            ));
                         };
                         let sum = coded.sha256;
                         let record = pool.put_chunk(coded, &monitor).await?;
@@ -319,7 +322,9 @@ impl Pool {
                         interim.stored(&pool, &record).await?;
                         Ok((record, sum))
                     });
-                    AbortOnDropHandle::new(task).await.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
+                    AbortOnDropHandle::new(task)
+                        .await
+                        .unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
                 }
             })
             .buffered(self.settings.upload_workers)
@@ -374,50 +379,40 @@ impl Pool {
         monitor: &Monitor,
     ) -> Result<(Vec<(ChunkRecord, Sha256)>, FileHashes)> {
         let interim = Arc::new(Interim::new(self));
-        let whole = super::hashes::WholeFile::new(&self.settings.file_hashes);
+        let mut input = Input { reader, whole: super::hashes::WholeFile::new(&self.settings.file_hashes) };
         let chunk_size = self.settings.chunk_size;
-        // Reading goes on in order while up to `upload_workers` chunks are on their way.
-        let coded = stream::try_unfold(Some((reader, whole)), |state| async move {
-            let Some((mut reader, mut whole)) = state else { return Ok(None) };
-            monitor.check()?;
+        let mut chunks = Vec::new();
+        // Reading goes on in order while earlier chunks are on their way.
+        let mut puts = VecDeque::new();
+        loop {
+            if puts.len() >= self.settings.upload_workers {
+                chunks.extend(join_front(&mut puts).await?);
+            }
             let memory = self.reserve_memory(chunk_size).await?;
-            let (coded, reader, whole) = self
+            monitor.check()?;
+            let (coded, back) = self
                 .code_chunk(move |pool| {
+                    let Input { reader, whole } = &mut input;
                     let r = pool.settings.redundancy;
-                    let coded = code(&mut reader, chunk_size, r, &pool.scratch, &mut |bytes| whole.update(bytes))?;
-                    Ok((coded, reader, whole))
+                    let coded = code(reader, chunk_size, r, &pool.scratch, &mut |bytes| whole.update(bytes))?;
+                    Ok((coded, input))
                 })
                 .await?;
-            Ok(Some(match coded {
-                Some(coded) => (Step::Chunk(coded, memory), Some((reader, whole))),
-                None => (Step::End(whole.finish()), None),
-            }))
-        });
-        let puts = coded
-            .map_ok(|step| {
-                let (interim, monitor) = (interim.clone(), monitor.clone());
-                async move {
-                    match step {
-                        Step::End(hashes) => Ok::<_, Error>(Err(hashes)),
-                        Step::Chunk(coded, _memory) => {
-                            let sum = coded.sha256;
-                            let record = self.put_chunk(coded, &monitor).await?;
-                            interim.stored(self, &record).await?;
-                            Ok(Ok((record, sum)))
-                        }
-                    }
-                }
-            })
-            .try_buffered(self.settings.upload_workers);
-        let mut puts = std::pin::pin!(puts);
-        let (mut chunks, mut hashes) = (Vec::new(), FileHashes::default());
-        while let Some(done) = puts.try_next().await? {
-            match done {
-                Ok(chunk) => chunks.push(chunk),
-                Err(whole) => hashes = whole,
-            }
+            input = back;
+            let Some(coded) = coded else { break };
+            let (pool, interim, monitor) = (self.clone(), interim.clone(), monitor.clone());
+            puts.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
+                let sum = coded.sha256;
+                let record = pool.put_chunk(coded, &monitor).await?;
+                drop(memory);
+                interim.stored(&pool, &record).await?;
+                Ok((record, sum))
+            })));
         }
-        Ok((chunks, hashes))
+        while let Some(chunk) = join_front(&mut puts).await? {
+            chunks.push(chunk);
+        }
+        Ok((chunks, input.whole.finish()))
     }
 
     /// Runs the coding of a chunk off the async threads.
@@ -451,8 +446,12 @@ impl Pool {
         if !self.journal.rules().prove_resumed {
             return Ok(found);
         }
-        let proofs = found.iter().map(|(n, (record, _))| async move { (*n, self.is_stored(record).await) });
-        let proofs: Vec<_> = stream::iter(proofs.collect::<Vec<_>>()).buffer_unordered(8).collect().await;
+        let records: Vec<(u64, ChunkRecord)> = found.iter().map(|(n, (record, _))| (*n, record.clone())).collect();
+        let proofs: Vec<(u64, bool)> = stream::iter(records)
+            .map(|(n, record)| async move { (n, self.is_stored(&record).await) })
+            .buffer_unordered(PROOFS)
+            .collect()
+            .await;
         for (n, _) in proofs.into_iter().filter(|(_, there)| !there) {
             found.remove(&n);
         }
@@ -461,7 +460,7 @@ impl Pool {
 
     /// Whether every shard of a chunk is there, whole.
     async fn is_stored(&self, record: &ChunkRecord) -> bool {
-        let checks = record.shards.iter().map(|place| async move {
+        let checks = record.shards.iter().copied().map(|place| async move {
             let Some(remote) = self.handle(place.remote).await else { return false };
             let size = record.layout.shard_size(record.stored, usize::from(place.index));
             let name = self.shard_object(record.chunk, place.index, place.nonce);
@@ -471,9 +470,19 @@ impl Pool {
     }
 }
 
-enum Step {
-    Chunk(Coded, tokio::sync::OwnedSemaphorePermit),
-    End(FileHashes),
+/// A stream and the digests of what was read of it.
+struct Input {
+    reader: Box<dyn Read + Send>,
+    whole: super::hashes::WholeFile,
+}
+
+type StoredChunk = (ChunkRecord, Sha256);
+
+async fn join_front(puts: &mut VecDeque<AbortOnDropHandle<Result<StoredChunk>>>) -> Result<Option<StoredChunk>> {
+    match puts.pop_front() {
+        Some(put) => put.await.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))).map(Some),
+        None => Ok(None),
+    }
 }
 
 impl UploadReport {

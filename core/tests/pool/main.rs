@@ -1,0 +1,44 @@
+//! Tests of whole pools over remotes in memory. One binary: `mod` every file here.
+#![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
+
+mod roundtrip;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rclonepool_core::pool::{Source, UploadOptions};
+use rclonepool_core::testing::fault::SplitMix;
+use rclonepool_core::{Monitor, Pool, PoolPath, Result};
+
+/// Repeatable bytes that do not compress.
+pub fn content(seed: u64, size: usize) -> Bytes {
+    let mut random = SplitMix(seed);
+    let mut bytes = Vec::with_capacity(size + 8);
+    while bytes.len() < size {
+        bytes.extend_from_slice(&random.bits().to_le_bytes());
+    }
+    bytes.truncate(size);
+    bytes.into()
+}
+
+pub fn path(text: &str) -> PoolPath {
+    PoolPath::new(text).unwrap()
+}
+
+pub async fn put(pool: &Arc<Pool>, to: &str, bytes: &Bytes) -> Result<rclonepool_core::pool::UploadReport> {
+    pool.upload(Source::Bytes(bytes.clone()), &path(to), &UploadOptions::default(), &Monitor::default()).await
+}
+
+pub async fn get(pool: &Arc<Pool>, from: &str) -> Result<Bytes> {
+    range(pool, from, None).await
+}
+
+pub async fn range(pool: &Arc<Pool>, from: &str, range: Option<std::ops::Range<u64>>) -> Result<Bytes> {
+    let mut out = Vec::new();
+    pool.read_to(&path(from), range, &mut out, &Monitor::default()).await?;
+    Ok(out.into())
+}
+
+pub fn names(pool: &Pool, directory: &str) -> Vec<String> {
+    pool.list(&path(directory)).unwrap().into_iter().map(|listed| listed.path.name().to_owned()).collect()
+}
