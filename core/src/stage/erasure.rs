@@ -29,7 +29,8 @@ pub struct Erasure {
 }
 
 /// Codes made so far. They depend on nothing but their key; dropping them costs time only.
-static CODES: LazyLock<Mutex<HashMap<(usize, usize), Arc<Erasure>>>> = LazyLock::new(Mutex::default);
+static CODES: LazyLock<Mutex<Codes>> = LazyLock::new(Mutex::default);
+type Codes = HashMap<(usize, usize), Arc<Erasure>>;
 /// A pool uses a handful of codes; a hostile manifest must not fill the memory with others.
 const KEPT_CODES: usize = 64;
 
@@ -40,7 +41,7 @@ impl Erasure {
     /// # Errors
     /// `InvalidArgument`: no such code.
     pub fn new(data: usize, parity: usize) -> Result<Arc<Self>> {
-        let known = |codes: &HashMap<_, Arc<Self>>| codes.get(&(data, parity)).cloned();
+        let known = |codes: &Codes| codes.get(&(data, parity)).cloned();
         if let Some(code) = known(&CODES.lock().unwrap_or_else(PoisonError::into_inner)) {
             return Ok(code);
         }
@@ -233,5 +234,4 @@ fn add(factor: u8, bytes: &[u8], out: &mut [u8]) {
 }
 
 #[cfg(test)]
-#[path = "erasure/tests.rs"]
 mod tests;

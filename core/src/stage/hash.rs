@@ -61,7 +61,7 @@ mod tests {
 
     #[test]
     fn pieces_make_the_whole() {
-        let bytes: Vec<u8> = (0..100_000u32).map(|n| (n * 31 >> 3) as u8).collect();
+        let bytes: Vec<u8> = (0..100_000u32).map(|n| ((n * 31) >> 3) as u8).collect();
         let mut hasher = Hasher::new();
         for piece in bytes.chunks(977) {
             hasher.update(piece);

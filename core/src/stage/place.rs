@@ -2,9 +2,9 @@
 //!
 //! Hard rules come first, in this order: never onto a remote that refuses or lacks room; copies of one
 //! shard on distinct remotes; as even as possible over remotes (so on distinct ones while there are
-//! enough); copies of one shard in distinct failure domains; as even as possible over domains. Among
-//! the remotes that are equal under these, the higher priority wins, and among those of one priority
-//! the strategy decides.
+//! enough); copies of one shard in distinct failure domains; as even as possible over domains; the
+//! copies of different shards not all in the same places. Among the remotes that are equal under
+//! these, the higher priority wins, and among those of one priority the strategy decides.
 //!
 //! Nothing here changes a remote's figures: the caller adds what it places to [`Candidate::used`] (and
 //! takes it from [`Candidate::free`]) at once, and gives it back when a put fails, so that parallel
@@ -168,7 +168,7 @@ impl Placer {
         let mut remotes = vec![Vec::new(); layout.shards()];
         for (index, size) in order {
             for _ in 0..layout.copies {
-                let chosen = field.choose(size, &remotes[index], &[]);
+                let chosen = field.choose(index, size, &remotes, &[]);
                 let chosen = chosen.ok_or_else(|| nowhere(candidates, &field, size, &[]))?;
                 remotes[index].push(chosen);
                 field.take(chosen, size);
@@ -202,7 +202,7 @@ impl Placer {
         // The bytes of the chunk's other shards are in the candidates' figures already.
         remotes.iter().flatten().for_each(|&at| field.take(at, 0));
         let excluded: Vec<usize> = excluded.iter().copied().chain([failed]).collect();
-        let chosen = field.choose(size, &remotes[index], &excluded);
+        let chosen = field.choose(index, size, &remotes, &excluded);
         let chosen = chosen.ok_or_else(|| nowhere(candidates, &field, size, &excluded))?;
         remotes[index].insert(copy, chosen);
         *placement = Placement::new(remotes, layout, candidates);

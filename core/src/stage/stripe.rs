@@ -141,5 +141,4 @@ pub fn rebuild_row<U: AsRef<[u8]> + From<Vec<u8>>>(
 }
 
 #[cfg(test)]
-#[path = "stripe/tests.rs"]
 mod tests;

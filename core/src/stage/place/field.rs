@@ -78,20 +78,34 @@ impl<'a> Field<'a> {
         Self { taste, slots, domain_held: vec![0; candidates.len()] }
     }
 
-    /// The best remote for a shard of `size` bytes, whose other copies are on `holders`.
-    pub fn choose(&self, size: u64, holders: &[usize], excluded: &[usize]) -> Option<usize> {
-        let holder_domains: Vec<usize> =
-            holders.iter().filter_map(|&at| self.slots.get(at)).map(|slot| slot.domain).collect();
+    /// The best remote for another copy of shard `index`, of `size` bytes; `placed` are the chunk's
+    /// copies so far, by index.
+    pub fn choose(&self, index: usize, size: u64, placed: &[Vec<usize>], excluded: &[usize]) -> Option<usize> {
+        let holders = placed.get(index).map_or(&[][..], Vec::as_slice);
+        let domain = |at: usize| self.slots[at].domain;
+        // How many shards each remote and domain has in common with those holders: shards held by the
+        // same few die together.
+        let mut common = vec![0; self.slots.len()];
+        let mut domain_common = vec![0; self.slots.len()];
+        if !holders.is_empty() {
+            for held in placed.iter().filter(|held| held.iter().any(|at| holders.contains(at))) {
+                held.iter().for_each(|&at| common[at] += 1);
+            }
+            let holder_domains: Vec<usize> = holders.iter().map(|&at| domain(at)).collect();
+            for held in placed.iter().filter(|held| held.iter().any(|&at| holder_domains.contains(&domain(at)))) {
+                held.iter().for_each(|&at| domain_common[domain(at)] += 1);
+            }
+        }
         let rank = |at: usize, slot: &Slot| {
-            (
+            let hard = [
                 holders.iter().filter(|&&holder| holder == at).count(),
                 slot.held,
-                holder_domains.iter().filter(|&&domain| domain == slot.domain).count(),
+                holders.iter().filter(|&&holder| domain(holder) == slot.domain).count(),
                 self.domain_held[slot.domain],
-                Reverse(slot.candidate.priority),
-                self.taste(slot),
-                at,
-            )
+                domain_common[slot.domain],
+                common[at],
+            ];
+            (hard, Reverse(slot.candidate.priority), self.taste(slot), at)
         };
         let takes =
             |at: usize, slot: &Slot| slot.candidate.refuses.is_none() && slot.room >= size && !excluded.contains(&at);

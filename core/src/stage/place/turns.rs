@@ -52,23 +52,28 @@ impl Turns {
     }
 }
 
-/// Moves on the passes of those who were chosen where others were not.
+/// Moves on the passes of those who were chosen.
 ///
-/// What everyone got alike says nothing about preference and costs nothing. Then nobody chosen stays
-/// far behind the first in line, and nobody in line far behind the last chosen: who is always
-/// chosen (its weight asks for more than one shard of every chunk) or never (hard rules forbid it)
-/// would otherwise drift away for ever.
+/// Then nobody in line stays far behind the last chosen, and nobody chosen far ahead of the first in
+/// line ("in line" are those who got least): who is always chosen (its weight asks for more than one
+/// shard of every chunk), never (hard rules forbid it) or was away would otherwise drift off for ever.
 pub(super) fn settle(entrants: &mut [Entrant]) {
     let least = entrants.iter().map(|one| one.chosen).min().unwrap_or(0);
+    let (mut last_chosen, mut first_in_line) = (f64::NEG_INFINITY, f64::INFINITY);
     for one in entrants.iter_mut() {
-        one.pass += (one.chosen - least) as f64 / one.weight;
+        one.pass += one.chosen as f64 / one.weight;
+        if one.chosen > least {
+            last_chosen = last_chosen.max(one.pass);
+        }
     }
-    let passes = |chosen: bool| entrants.iter().filter(move |one| (one.chosen > least) == chosen).map(|one| one.pass);
-    let first_in_line = passes(false).fold(f64::INFINITY, f64::min);
-    let Some(last_chosen) = passes(true).reduce(f64::max) else { return };
-    for one in entrants {
-        let slack = SLACK_TURNS / one.weight;
-        one.pass =
-            if one.chosen > least { one.pass.max(first_in_line - slack) } else { one.pass.min(last_chosen + slack) };
+    if last_chosen == f64::NEG_INFINITY {
+        return;
+    }
+    for one in entrants.iter_mut().filter(|one| one.chosen == least) {
+        one.pass = one.pass.min(last_chosen + SLACK_TURNS / one.weight);
+        first_in_line = first_in_line.min(one.pass);
+    }
+    for one in entrants.iter_mut().filter(|one| one.chosen > least) {
+        one.pass = one.pass.max(first_in_line - SLACK_TURNS / one.weight);
     }
 }
