@@ -33,7 +33,8 @@ bench:
 	scripts/bench
 
 torture:
-	SEED='$(SEED)' SEEDS='$(SEEDS)' MINUTES='$(MINUTES)' scripts/torture
+	cargo run --locked --release -p rclonepool-cli -- torture --seed $(or $(SEED),1) \
+		$(if $(MINUTES),--minutes $(MINUTES),--seeds $(or $(SEEDS),1000))
 
 header:
 	RCLONEPOOL_BLESS=1 cargo test --all-features -p rclonepool-tests --test e2e header_is_that_of_the_sources
