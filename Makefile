@@ -1,0 +1,43 @@
+# `make demo` and `make test` fetch what they need (scripts/setup) and work on a fresh clone.
+.PHONY: help setup demo test bench torture fmt lint header clean
+
+help:
+	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
+	@echo 'make test      everything that must hold before a change goes in'
+	@echo 'make lint      only the checks that run no test'
+	@echo 'make fmt       format all sources'
+	@echo 'make bench     speed, memory and requests against other tools'
+	@echo 'make torture   random operations on failing remotes: SEED=1 SEEDS=1000, or MINUTES=10'
+	@echo 'make header    write include/rclonepool.h anew from ffi/src'
+	@echo 'make setup     fetch the tools into .venv and .tools'
+	@echo 'make clean     remove all that was built or fetched'
+
+setup:
+	scripts/setup
+
+demo:
+	scripts/demo
+
+test:
+	scripts/test
+
+lint:
+	scripts/test fmt shell ruff mypy deny clippy doc
+
+fmt: setup
+	cargo fmt --all
+	.venv/bin/ruff check --fix
+	.venv/bin/ruff format
+
+bench:
+	scripts/bench
+
+torture:
+	cargo run --locked --release -p rclonepool-cli -- torture --seed $(or $(SEED),1) \
+		$(if $(MINUTES),--minutes $(MINUTES),--seeds $(or $(SEEDS),1000))
+
+header:
+	RCLONEPOOL_BLESS=1 cargo test --all-features -p rclonepool-tests --test e2e header_is_that_of_the_sources
+
+clean:
+	rm -rf target .venv .tools

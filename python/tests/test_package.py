@@ -1,0 +1,46 @@
+"""The installed package: its version, its paths, its exceptions."""
+
+import importlib.metadata
+import importlib.resources
+
+import pytest
+import rclonepool
+
+
+def test_version_is_that_of_the_package() -> None:
+    assert rclonepool.__version__ == importlib.metadata.version("rclonepool")
+
+
+def test_types_are_shipped() -> None:
+    files = importlib.resources.files(rclonepool)
+    assert (files / "py.typed").is_file()
+    assert (files / "_rclonepool.pyi").is_file()
+
+
+def test_canonical_paths() -> None:
+    assert rclonepool.check_path("/movies/é.mkv") == "/movies/é.mkv"
+    assert rclonepool.check_path("/movies/") == "/movies"
+    assert rclonepool.check_path("/") == "/"
+
+
+@pytest.mark.parametrize(
+    ("path", "why"),
+    [
+        ("movies", "must begin with /"),
+        ("/a/../b", r'component "\.\."'),
+        ("/a\0b", "NUL"),
+        ("/" + "x" * 256, "256 bytes; at most 255"),
+        ("/.rclonepool/ui", "reserved"),
+    ],
+)
+def test_bad_paths_raise_with_the_reason(path: str, why: str) -> None:
+    with pytest.raises(rclonepool.RclonePoolError, match=why) as caught:
+        rclonepool.check_path(path)
+    assert caught.value.kind == "invalid_argument"
+    assert caught.value.retryable is False
+    assert type(caught.value).__module__ == "rclonepool"
+
+
+def test_wrong_types_are_type_errors() -> None:
+    with pytest.raises(TypeError):
+        rclonepool.check_path(b"/a")  # type: ignore[arg-type]

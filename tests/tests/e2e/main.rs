@@ -1,0 +1,9 @@
+//! Everything tested through the built programs and libraries, in one test program.
+//!
+//! A new file here needs its `mod` line; `repository::every_file_is_compiled` fails without it.
+#![allow(clippy::unwrap_used, clippy::panic)] // the way a test fails
+
+mod c_abi;
+mod examples;
+mod rclone_remotes;
+mod repository;
