@@ -12,6 +12,7 @@ mod members;
 mod namespace;
 mod open;
 mod placement;
+mod settings;
 mod status;
 mod store;
 mod tree;
@@ -31,6 +32,7 @@ pub use upload::{Source, UploadOptions, UploadReport};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{RwLock, Semaphore};
@@ -117,6 +119,8 @@ pub struct Pool {
     /// In KiB, so that a limit of many GiB fits.
     memory: Arc<Semaphore>,
     view: RwLock<Arc<View>>,
+    /// Whether this process has committed anything.
+    wrote: AtomicBool,
 }
 
 impl Pool {
@@ -148,6 +152,7 @@ impl Pool {
             scratch: Scratch::new(settings.temp_dir.clone()),
             memory: Arc::new(Semaphore::new(kib)),
             view: RwLock::new(Arc::new(view)),
+            wrote: AtomicBool::new(false),
             rclone: None,
             metrics: Vec::new(),
             settings,
@@ -234,6 +239,11 @@ impl Pool {
     /// Offers the last commits to slow remotes (for a bounded time), compacts the journal where that is
     /// due, and stops rclone.
     pub async fn close(&self) {
+        if self.wrote.load(Ordering::Relaxed)
+            && let Err(error) = self.journal.compact().await
+        {
+            tracing::info!("the journal was not compacted: {error}");
+        }
         self.journal.settle(self.settings.offer_timeout).await;
         if let Some(rclone) = &self.rclone {
             rclone.close().await;

@@ -47,6 +47,13 @@ pub struct DownloadReport {
     pub degraded: u64,
 }
 
+impl DownloadReport {
+    fn fail(&mut self, monitor: &Monitor, path: &PoolPath, error: &Error) {
+        self.failed += 1;
+        monitor.event(&Event::FileFailed { path: path.to_string(), error: error.to_string() });
+    }
+}
+
 impl Pool {
     /// Downloads a file to `target`, or into it when it is a directory.
     ///
@@ -100,20 +107,32 @@ impl Pool {
         let mut names = local::Names::default();
         let mut work: Vec<(Entry, PathBuf)> = Vec::new();
         let mut report = DownloadReport::default();
-        let failed = |report: &mut DownloadReport, path: &PoolPath, error: &Error| {
-            report.failed += 1;
-            monitor.event(&Event::FileFailed { path: path.to_string(), error: error.to_string() });
-        };
         for entry in entries {
             match names.local(target, entry.path.below(directory).unwrap_or_default()) {
                 Ok(local) => work.push((entry, local)),
-                Err(error) => failed(&mut report, &entry.path, &error),
+                Err(error) => report.fail(monitor, &entry.path, &error),
             }
         }
         if !options.dry_run {
             std::fs::create_dir_all(target)
                 .map_err(|e| Error::io("cannot make the directory", e).at_path(target.display()))?;
         }
+        // Links last: nothing of this download is written through one.
+        let (links, files): (Vec<_>, Vec<_>) =
+            work.into_iter().partition(|(entry, _)| matches!(entry.content, Content::Link { .. }));
+        for work in [files, links] {
+            self.download_all(work, options, monitor, &mut report).await?;
+        }
+        Ok(report)
+    }
+
+    async fn download_all(
+        self: &Arc<Self>,
+        work: Vec<(Entry, PathBuf)>,
+        options: &DownloadOptions,
+        monitor: &Monitor,
+        report: &mut DownloadReport,
+    ) -> Result<()> {
         let results = stream::iter(work)
             .map(|(entry, local)| {
                 let (pool, options, monitor) = (self.clone(), options.clone(), monitor.clone());
@@ -137,10 +156,10 @@ impl Pool {
                     report.degraded += one.degraded;
                 }
                 Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-                Err(error) => failed(&mut report, &path, &error),
+                Err(error) => report.fail(monitor, &path, &error),
             }
         }
-        Ok(report)
+        Ok(())
     }
 
     async fn download_entry(

@@ -242,17 +242,17 @@ impl Pool {
                 Some(view) => view,
                 None => self.view_for_writing().await?,
             };
-            let receipt = self.journal.commit(current, records).await?;
+            let receipt = self.commit(current, records).await?;
             report.stale |= receipt.stale;
             for file in &prepared {
                 let chunks = file.records.iter().flat_map(chunks);
                 if chunks.into_iter().any(|chunk| receipt.marked.contains_key(&chunk)) {
                     self.forget_marked(file, &receipt.marked)?;
                     again.push(file.path.clone());
-                } else if !receipt.names.is_empty() {
-                    if let Some(key) = &file.resume_key {
-                        self.index.forget_resumable(key)?;
-                    }
+                } else if !receipt.names.is_empty()
+                    && let Some(key) = &file.resume_key
+                {
+                    self.index.forget_resumable(key)?;
                 }
             }
             // With a marked chunk among them nothing may have been committed at all.

@@ -144,7 +144,7 @@ impl Pool {
                 monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
                 return Ok(report);
             }
-            let receipt = self.journal.commit(view, prepared.records.clone()).await?;
+            let receipt = self.commit(view, prepared.records.clone()).await?;
             view = receipt.view;
             if !receipt.marked.is_empty() {
                 self.forget_marked(&prepared, &receipt.marked)?;
@@ -535,7 +535,7 @@ impl Interim {
         let records = chunks.into_iter().map(Record::Chunk).chain([Record::Upload(record)]);
         let view = pool.view_for_writing().await?;
         // Marks are looked for at the end, when the entry is committed.
-        let receipt = pool.journal.commit(view, records.collect()).await?;
+        let receipt = pool.commit(view, records.collect()).await?;
         pool.keep_view(receipt.view).await;
         Ok(())
     }

@@ -1,0 +1,62 @@
+//! Settings that every machine must agree on stand in the journal; a changed configuration writes them.
+
+use std::sync::atomic::Ordering;
+
+use super::Pool;
+use super::init::{pool_record, remote_record};
+use crate::error::Result;
+use crate::id::Stamp;
+use crate::journal::record::{PoolRecord, Record, RemoteRecord, RemoteState, canonical};
+use crate::journal::{Receipt, View};
+use crate::stage::hash::sha256;
+
+/// Where the index keeps the digest of the settings this machine wrote last.
+const WRITTEN: &str = "settings-written";
+
+impl Pool {
+    /// Commits records, and with them the settings that this machine's configuration changed.
+    ///
+    /// # Errors
+    /// As [`crate::journal::Journal::commit`].
+    pub(super) async fn commit(&self, view: View, mut records: Vec<Record>) -> Result<Receipt> {
+        let (changed, digest) = self.changed_settings(&view)?;
+        records.extend(changed);
+        let receipt = self.journal.commit(view, records).await?;
+        if receipt.marked.is_empty() {
+            self.index.set_meta(WRITTEN, &digest)?;
+            self.wrote.store(true, Ordering::Relaxed);
+        }
+        Ok(receipt)
+    }
+
+    /// The records that differ from the configuration, unless this machine wrote just these before: then
+    /// another machine has changed them since, and two machines must not overrule each other for ever.
+    fn changed_settings(&self, view: &View) -> Result<(Vec<Record>, String)> {
+        let pool = self.index.pool()?;
+        let created_ms = pool.as_ref().map_or_else(|| self.env.wall_ms(), |p| p.created_ms);
+        let wanted = pool_record(&self.settings, self.id(), created_ms);
+        let mut written = canonical(&PoolRecord { created_ms: 0, ..wanted.clone() });
+        let mut changed = Vec::new();
+        if pool.is_none_or(|p| PoolRecord { stamp: Stamp::ZERO, ..p } != wanted) {
+            changed.push(Record::Pool(wanted));
+        }
+        let records = self.index.remotes()?;
+        for (status, remote) in view.remotes.iter().zip(self.journal.remotes()) {
+            let now = records.iter().find(|r| Some(r.remote) == status.id());
+            let Some(now) = now.filter(|r| matches!(r.state, RemoteState::Joining | RemoteState::Active)) else {
+                continue;
+            };
+            let configured = remote_record(&self.settings, remote.label(), now.remote, now.state);
+            let wanted = RemoteRecord { label: now.label.clone(), ..configured };
+            written.extend(canonical(&wanted));
+            if (RemoteRecord { stamp: Stamp::ZERO, ..now.clone() }) != wanted {
+                changed.push(Record::Remote(wanted));
+            }
+        }
+        let digest = sha256(&written).to_string();
+        if self.index.meta(WRITTEN)?.as_deref() == Some(&digest) {
+            changed.clear();
+        }
+        Ok((changed, digest))
+    }
+}
