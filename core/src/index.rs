@@ -1,8 +1,8 @@
 //! The merged journal in an embedded database: a cache, which may be deleted at any time.
 //!
 //! SQLite in WAL mode, so that several processes share one file. What the tables hold is a function
-//! of the set of commits applied ([`apply`]), whatever their order, plus what only this machine
-//! knows ([`local`]): which commits it saw where, and uploads it can resume.
+//! of the set of commits applied (`apply`), whatever their order, plus what only this machine
+//! knows (`local`): which commits it saw where, and uploads it can resume.
 
 mod apply;
 mod local;

@@ -15,6 +15,7 @@ pub(crate) mod sync;
 pub use publish::Receipt;
 pub use sync::{RemoteStatus, View};
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -22,9 +23,10 @@ use tokio::task::JoinSet;
 
 use crate::env::SharedEnv;
 use crate::error::Result;
-use crate::id::{PoolId, Stamp, WriterId};
+use crate::id::{PoolId, RemoteId, Stamp, WriterId};
 use crate::index::Index;
 use crate::remote::SharedRemote;
+use commit::CommitName;
 use membership::Membership;
 
 /// How long a view may be relied on; far below the grace after which unreferenced data is freed.
@@ -89,8 +91,9 @@ pub struct Journal {
     remotes: Vec<SharedRemote>,
     rules: Rules,
     latest: Mutex<Stamp>,
-    // Puts that outlive the operation that began them.
+    // Puts of commits that may outlive the operation that began them, and what they put where.
     offers: Mutex<JoinSet<()>>,
+    offering: Arc<Mutex<BTreeSet<(RemoteId, CommitName)>>>,
 }
 
 impl Journal {
@@ -118,6 +121,7 @@ impl Journal {
             rules: Rules::default(),
             latest,
             offers: Mutex::default(),
+            offering: Arc::default(),
         })
     }
 
@@ -182,11 +186,19 @@ impl Journal {
         *latest = (*latest).max(stamp);
     }
 
-    /// Runs a put that may outlive the operation that began it.
-    fn offer(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs the put of a commit, which may outlive the operation that began it. One that is on its way to
+    /// the remote already is not begun again.
+    fn offer(&self, remote: RemoteId, name: CommitName, put: impl Future<Output = ()> + Send + 'static) {
+        if !lock(&self.offering).insert((remote, name)) {
+            return;
+        }
+        let offering = self.offering.clone();
         let mut offers = lock(&self.offers);
         while offers.try_join_next().is_some() {}
-        offers.spawn(task);
+        offers.spawn(async move {
+            put.await;
+            lock(&offering).remove(&(remote, name));
+        });
     }
 
     /// Waits, at most `limit`, until every remote has been offered what it lacks.
@@ -194,6 +206,7 @@ impl Journal {
         let mut offers = std::mem::take(&mut *lock(&self.offers));
         if tokio::time::timeout(limit, async { while offers.join_next().await.is_some() {} }).await.is_err() {
             tracing::warn!("{} commit copies to slow remotes were given up; a later sync makes them", offers.len());
+            lock(&self.offering).clear();
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The pool: what the faces call.
 //!
-//! Drivers, one file each, orchestrate stages, remotes and the journal: [`store`] puts one chunk,
-//! [`upload`] and [`tree`] make files of chunks, [`fetch`] reads chunks, [`download`] makes local
-//! files of them, [`namespace`] lists, moves and deletes, [`members`] changes who belongs to the pool.
+//! Drivers, one file each, orchestrate stages, remotes and the journal: `store` puts one chunk,
+//! `upload` and `tree` make files of chunks, `fetch` reads chunks, `download` makes local
+//! files of them, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
 
 mod download;
 mod fetch;
@@ -193,8 +193,10 @@ impl Pool {
     }
 
     /// A fresh view for one writing operation.
-    async fn view_for_writing(&self) -> Result<View> {
-        self.journal.sync().await
+    async fn view_for_writing(&self) -> Result<Arc<View>> {
+        let view = self.sync().await?;
+        view.check_format()?;
+        Ok(view)
     }
 
     /// The remote's name where it is configured, else the pool's label for it.
@@ -239,10 +241,14 @@ impl Pool {
     /// Offers the last commits to slow remotes (for a bounded time), compacts the journal where that is
     /// due, and stops rclone.
     pub async fn close(&self) {
-        if self.wrote.load(Ordering::Relaxed)
-            && let Err(error) = self.journal.compact().await
-        {
-            tracing::info!("the journal was not compacted: {error}");
+        if self.wrote.load(Ordering::Relaxed) {
+            if let Err(error) = self.journal.compact().await {
+                tracing::info!("the journal was not compacted: {error}");
+            }
+            // A change of membership whose grace has passed; one still under way stays as it is.
+            if let Err(error) = self.finish_change(false).await {
+                tracing::debug!("{error}");
+            }
         }
         self.journal.settle(self.settings.offer_timeout).await;
         if let Some(rclone) = &self.rclone {

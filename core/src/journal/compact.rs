@@ -22,6 +22,8 @@ const FAN_IN: usize = 16;
 const TIER_BYTES: u64 = 16 << 10;
 /// Commits larger than this stay as they are.
 const INPUT_BYTES_MAX: u64 = 8 << 20;
+/// How long compaction waits for slow remotes to take the merged commit.
+const SETTLE_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
 /// How often a view is listed anew before it counts as restless.
 const SETTLE_TRIES: usize = 5;
 
@@ -29,7 +31,7 @@ impl Journal {
     /// Merges one tier of commits when it has grown; gives back the merged commit's name.
     ///
     /// Does nothing without a settled view. The sole deletions are of superseded commits, each on a
-    /// remote where the merged commit was read back, after W remotes hold it.
+    /// remote where the merged commit was read back, after it was read back on W of them.
     ///
     /// # Errors
     /// Those of the index. Trouble with remotes ends the attempt without an error.
@@ -64,6 +66,8 @@ impl Journal {
             }
         };
         if reach == Reach::Quorum {
+            // The rest of the remotes too, so that all inputs can go.
+            self.settle(SETTLE_LIMIT).await;
             self.remove_superseded(&view, &name, commits.keys()).await?;
         }
         Ok(Some(name))
@@ -188,14 +192,17 @@ impl Journal {
         merged: &CommitName,
         inputs: impl Iterator<Item = &CommitName> + Clone,
     ) -> Result<()> {
+        let mut verified = BTreeMap::new();
         for (id, remote) in self.handles(view) {
-            let verified = async {
-                let bytes = read_whole(remote.as_ref(), &object(&self.manifest_prefix, merged)).await?;
-                Commit::decode(merged, &bytes)
-            };
-            if verified.await.is_err() {
-                continue;
+            let read = read_whole(remote.as_ref(), &object(&self.manifest_prefix, merged)).await;
+            if read.and_then(|bytes| Commit::decode(merged, &bytes)).is_ok() {
+                verified.insert(id, remote);
             }
+        }
+        if self.membership()?.reach(&verified.keys().copied().collect()) < Reach::Quorum {
+            return Ok(());
+        }
+        for (id, remote) in verified {
             let there = view.held.get(&id);
             for name in inputs.clone().filter(|name| there.is_some_and(|held| held.contains(name))) {
                 match remote.delete(&object(&self.manifest_prefix, name)).await {

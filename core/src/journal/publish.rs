@@ -40,21 +40,23 @@ impl Journal {
     /// # Errors
     /// `FormatVersion` when a later version wrote to the pool; `Unavailable` when too few remotes took
     /// the commit: it is then not acknowledged, though it may turn up later.
-    pub async fn commit(&self, mut view: View, mut records: Vec<Record>) -> Result<Receipt> {
-        if self.rules.view_before_commit && view.is_old(self.env.boot_ms()) {
-            view = self.sync().await?;
-        }
-        if let Some(error) = view.later_format {
-            return Err(error.hint("nothing was changed"));
-        }
+    pub async fn commit(&self, view: &View, mut records: Vec<Record>) -> Result<Receipt> {
+        let fresh;
+        let view = if self.rules.view_before_commit && view.is_old(self.env.boot_ms()) {
+            fresh = self.sync().await?;
+            &fresh
+        } else {
+            view
+        };
+        view.check_format()?;
         let chunks = referenced(&records);
         // Nobody picks a marked chunk.
         let marked =
             if self.rules.look_after_commit { self.index.marks(chunks.iter().copied())? } else { BTreeMap::new() };
         if !marked.is_empty() {
-            return Ok(Receipt { names: Vec::new(), stale: !view.complete, marked, view });
+            return Ok(Receipt { names: Vec::new(), stale: !view.complete, marked, view: self.sync().await? });
         }
-        let stamps = self.stamps(records.len(), &view);
+        let stamps = self.stamps(records.len(), view);
         for (record, stamp) in records.iter_mut().zip(stamps) {
             record.set_stamp(stamp);
         }
@@ -65,19 +67,14 @@ impl Journal {
             if commit.part_of.is_none() && !names.is_empty() {
                 commit.closes.clone_from(&names);
             }
-            let (name, reached) = self.publish(&view, &commit).await?;
+            let (name, reached) = self.publish(view, &commit).await?;
             reach = reach.min(reached);
             names.push(name);
         }
-        let complete_before = view.complete;
-        let (view, marked) = if self.rules.look_after_commit {
-            let view = self.sync().await?;
-            (view, self.index.marks(chunks)?)
-        } else {
-            (view, BTreeMap::new())
-        };
-        let stale = !complete_before || !view.complete || reach < Reach::Quorum;
-        Ok(Receipt { names, stale, marked, view })
+        let after = self.sync().await?;
+        let marked = if self.rules.look_after_commit { self.index.marks(chunks)? } else { BTreeMap::new() };
+        let stale = !view.complete || !after.complete || reach < Reach::Quorum;
+        Ok(Receipt { names, stale, marked, view: after })
     }
 
     /// Splits an operation whose records are too many for one commit; the last part closes it.
@@ -142,15 +139,16 @@ impl Journal {
         &self,
         view: &View,
         membership: &Membership,
-        name: &CommitName,
+        commit: &CommitName,
         bytes: &Bytes,
     ) -> (BTreeSet<RemoteId>, Vec<Error>) {
         let (sender, mut receiver) = mpsc::unbounded_channel();
         let handles = self.handles(view);
         let mut waiting = handles.len();
         for (id, remote) in handles {
-            let (sender, name, body) = (sender.clone(), object(&self.manifest_prefix, name), Body::from(bytes.clone()));
-            self.offer(async move {
+            let (sender, name, body) =
+                (sender.clone(), object(&self.manifest_prefix, commit), Body::from(bytes.clone()));
+            self.offer(id, *commit, async move {
                 let put = remote.put(&name, &body).await;
                 // Nobody listens any more once W hold it.
                 let _ = sender.send((id, put));

@@ -49,8 +49,10 @@ pub struct View {
     pub complete: bool,
     /// Why it is not complete, for people.
     pub lacks: Vec<String>,
-    /// A later version has written to the pool: nothing may be written by this one.
-    pub later_format: Option<Error>,
+    /// What else is out of order, for people: it does not make the view incomplete.
+    pub notes: Vec<String>,
+    /// A later version has written to the pool: nothing may be written by this one, and why.
+    pub later_format: Option<String>,
     /// Boot clock when the first listing began, in milliseconds.
     pub taken_at_ms: u64,
     /// Which online member holds which commits.
@@ -61,6 +63,17 @@ impl View {
     /// The remotes with this pool's marker.
     pub fn online(&self) -> BTreeSet<RemoteId> {
         self.remotes.iter().filter_map(RemoteStatus::id).collect()
+    }
+
+    /// Fails when a later version has written to the pool.
+    ///
+    /// # Errors
+    /// `FormatVersion`.
+    pub fn check_format(&self) -> Result<()> {
+        match &self.later_format {
+            Some(why) => Err(Error::new(ErrorKind::FormatVersion, format!("nothing was changed: {why}"))),
+            None => Ok(()),
+        }
     }
 
     /// The handle of an online remote, out of the configured ones.
@@ -162,6 +175,7 @@ impl Journal {
             remotes,
             complete: false,
             lacks: Vec::new(),
+            notes: Vec::new(),
             later_format: None,
             taken_at_ms,
             held: BTreeMap::new(),
@@ -235,7 +249,7 @@ impl Journal {
             let name = MarkerName { pool: self.pool, remote: id };
             match Marker::read(remote.as_ref(), &self.manifest_prefix, name).await {
                 Ok(_) => self.index.set_meta(&key, "read")?,
-                Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error),
+                Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error.to_string()),
                 Err(error) => {
                     held.remove(&id);
                     *status = RemoteStatus::Offline(error);
@@ -270,7 +284,7 @@ impl Journal {
                     tracing::warn!("commit {name} speaks of pool {}; ignored", commit.pool);
                 }
                 Ok((commit, _)) => batch.push((name, commit)),
-                Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error),
+                Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error.to_string()),
                 Err(error) => {
                     tracing::warn!("commit {name} cannot be read anywhere now: {error}");
                     unreadable.insert(name);
@@ -312,7 +326,7 @@ impl Journal {
             if gone.is_empty() {
                 listed.insert(*id);
             } else {
-                view.lacks.push(format!("remote {} lacks {} commits it had", self.label(view, *id), gone.len()));
+                view.notes.push(format!("remote {} lacks {} commits it had", self.label(view, *id), gone.len()));
             }
             // What is missing stays noted until it is seen again or superseded.
             let forget = before.difference(commits).filter(|name| superseded(name));
@@ -333,7 +347,7 @@ impl Journal {
             view.lacks.push(format!("{} of {n} remotes could be listed whole; a view needs {needed}", listed.len()));
         }
         if let Some(error) = &view.later_format {
-            view.lacks.push(error.to_string());
+            view.lacks.push(error.clone());
         }
         view.complete = view.lacks.is_empty();
         Ok(())
@@ -363,18 +377,19 @@ impl Journal {
                 .collect();
             let Some(target) = handles.get(id).cloned().filter(|_| !missing.is_empty()) else { continue };
             let (prefix, handles, held) = (self.manifest_prefix.clone(), handles.clone(), view.held.clone());
-            self.offer(async move {
-                for name in missing {
+            for name in missing {
+                let (prefix, handles, held) = (prefix.clone(), handles.clone(), held.clone());
+                let (target, id) = (target.clone(), *id);
+                self.offer(id, name, async move {
                     let copied = async {
                         let (_, bytes) = read_commit(&handles, &held, &prefix, &name).await?;
                         target.put(&object(&prefix, &name), &Body::from(bytes)).await
                     };
                     if let Err(error) = copied.await {
                         tracing::warn!("remote {} still lacks commit {name}: {error}", target.label());
-                        return;
                     }
-                }
-            });
+                });
+            }
         }
         Ok(())
     }

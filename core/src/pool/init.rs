@@ -147,7 +147,7 @@ pub(crate) async fn init(
     }
     let journal = Journal::new(pool, prefix, remotes.to_vec(), std::sync::Arc::new(Index::in_memory()?), env.clone())?;
     let view = journal.sync().await?;
-    let _receipt = journal.commit(view, records).await?;
+    let _receipt = journal.commit(&view, records).await?;
     journal.settle(settings.offer_timeout).await;
     Ok(InitReport { pool, created: true })
 }
@@ -156,10 +156,8 @@ async fn is_made(settings: &Settings, remotes: &[SharedRemote], pool: PoolId, en
     let index = std::sync::Arc::new(Index::in_memory()?);
     let journal = Journal::new(pool, &settings.manifest_prefix, remotes.to_vec(), index.clone(), env.clone())?;
     let view = journal.sync().await?;
-    match view.later_format {
-        Some(error) => Err(error),
-        None => Ok(index.pool()?.is_some()),
-    }
+    view.check_format()?;
+    Ok(index.pool()?.is_some())
 }
 
 /// Finds the pool that some of its remotes carry.

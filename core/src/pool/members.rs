@@ -188,7 +188,7 @@ impl Pool {
     }
 
     async fn commit_members(&self, journal: &Journal, view: View, records: Vec<RemoteRecord>) -> Result<()> {
-        let receipt = journal.commit(view, records.into_iter().map(Record::Remote).collect()).await?;
+        let receipt = journal.commit(&view, records.into_iter().map(Record::Remote).collect()).await?;
         if receipt.stale {
             return Err(Error::new(
                 ErrorKind::Unavailable,

@@ -163,15 +163,13 @@ impl Pool {
         let view = self.view_for_writing().await?;
         self.check_target(path)?;
         if self.is_directory(path)? {
-            let stale = !view.complete;
-            self.keep_view(view).await;
-            return Ok(stale);
+            return Ok(!view.complete);
         }
         if self.index.entry(path)?.is_some() {
             return Err(Error::new(ErrorKind::AlreadyExists, "a file of this name is there").at_path(path));
         }
         let entry = self.new_entry(path, self.now_ns(), false, Content::Directory {});
-        let receipt = self.commit(view, vec![Record::Entry(entry)]).await?;
+        let receipt = self.commit(&view, vec![Record::Entry(entry)]).await?;
         self.settle_receipt(receipt).await
     }
 
@@ -204,7 +202,7 @@ impl Pool {
             return Err(no_file(path));
         }
         let count = records.len() as u64;
-        let receipt = self.commit(view, records).await?;
+        let receipt = self.commit(&view, records).await?;
         let stale = self.settle_receipt(receipt).await?;
         Ok(Changed { entries: count, stale })
     }
@@ -258,7 +256,7 @@ impl Pool {
             return Err(no_file(from));
         }
         let count = records.len() as u64 / 2;
-        let receipt = self.commit(view, records).await?;
+        let receipt = self.commit(&view, records).await?;
         let stale = self.settle_receipt(receipt).await?;
         Ok(Changed { entries: count, stale })
     }

@@ -18,8 +18,8 @@ impl Pool {
     ///
     /// # Errors
     /// As [`crate::journal::Journal::commit`].
-    pub(super) async fn commit(&self, view: View, mut records: Vec<Record>) -> Result<Receipt> {
-        let (changed, digest) = self.changed_settings(&view)?;
+    pub(super) async fn commit(&self, view: &View, mut records: Vec<Record>) -> Result<Receipt> {
+        let (changed, digest) = self.changed_settings(view)?;
         records.extend(changed);
         let receipt = self.journal.commit(view, records).await?;
         if receipt.marked.is_empty() {

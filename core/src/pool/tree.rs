@@ -11,7 +11,6 @@ use super::Pool;
 use super::upload::{Prepared, UploadOptions, UploadReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
-use crate::journal::View;
 use crate::journal::record::{Content, Record};
 use crate::local::Identity;
 use crate::monitor::{Event, FileAction, Monitor};
@@ -117,10 +116,7 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
-        let mut view = self.view_for_writing().await?;
-        if let Some(error) = view.later_format.take() {
-            return Err(error.hint("nothing was changed"));
-        }
+        let view = self.view_for_writing().await?;
         self.check_target(path)?;
         let scan = self.scan(directory, path, options).await?;
         monitor.event(&Event::Total { bytes: scan.bytes, items: scan.found.len() as u64 });
@@ -158,7 +154,6 @@ impl Pool {
                 }
             })
             .buffer_unordered(self.settings.upload_workers);
-        let mut view = Some(view);
         while let Some((path, done)) = monitor.run(async { Ok(stored.next().await) }).await? {
             match done {
                 Ok(prepared) => group.prepared.push(prepared),
@@ -169,14 +164,11 @@ impl Pool {
                 }
             }
             if group.is_due(self.env.boot_ms()) {
-                self.commit_group(&mut group, &mut view, &mut report, monitor).await?;
+                self.commit_group(&mut group, &mut report, monitor).await?;
             }
         }
         drop(stored);
-        self.commit_group(&mut group, &mut view, &mut report, monitor).await?;
-        if let Some(view) = view {
-            self.keep_view(view).await;
-        }
+        self.commit_group(&mut group, &mut report, monitor).await?;
         Ok(report)
     }
 
@@ -229,7 +221,6 @@ impl Pool {
     async fn commit_group(
         self: &Arc<Self>,
         group: &mut Group,
-        view: &mut Option<View>,
         report: &mut UploadReport,
         monitor: &Monitor,
     ) -> Result<()> {
@@ -238,11 +229,7 @@ impl Pool {
         let records: Vec<Record> = prepared.iter().flat_map(|p| p.records.iter().cloned()).collect();
         let mut again = Vec::new();
         if !records.is_empty() {
-            let current = match view.take() {
-                Some(view) => view,
-                None => self.view_for_writing().await?,
-            };
-            let receipt = self.commit(current, records).await?;
+            let receipt = self.commit(&*self.view().await, records).await?;
             report.stale |= receipt.stale;
             for file in &prepared {
                 let chunks = file.records.iter().flat_map(chunks);
@@ -259,7 +246,7 @@ impl Pool {
             if receipt.names.is_empty() {
                 again = prepared.iter().map(|file| file.path.clone()).collect();
             }
-            *view = Some(receipt.view);
+            self.keep_view(receipt.view).await;
         }
         for file in prepared {
             if again.contains(&file.path) {

@@ -104,10 +104,7 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
-        let mut view = self.view_for_writing().await?;
-        if let Some(error) = view.later_format.take() {
-            return Err(error.hint("nothing was changed"));
-        }
+        let view = self.view_for_writing().await?;
         if self.is_directory(path)? {
             return Err(Error::new(ErrorKind::AlreadyExists, "is a directory")
                 .at_path(path)
@@ -144,8 +141,8 @@ impl Pool {
                 monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
                 return Ok(report);
             }
-            let receipt = self.commit(view, prepared.records.clone()).await?;
-            view = receipt.view;
+            let receipt = self.commit(&*self.view().await, prepared.records.clone()).await?;
+            self.keep_view(receipt.view).await;
             if !receipt.marked.is_empty() {
                 self.forget_marked(&prepared, &receipt.marked)?;
                 continue;
@@ -153,7 +150,6 @@ impl Pool {
             if let Some(key) = &prepared.resume_key {
                 self.index.forget_resumable(key)?;
             }
-            self.keep_view(view).await;
             report.stale = receipt.stale;
             monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
             return Ok(report);
@@ -285,7 +281,7 @@ impl Pool {
             return Ok((chunks, 0, hashes));
         }
         let resumable = self.provable(key, identity).await?;
-        let chunk_size = self.settings.chunk_size;
+        let (chunk_size, size) = (self.settings.chunk_size, identity.size);
         let interim = Arc::new(Interim::new(self));
         let mut resumed_bytes = 0;
         let mut work = Vec::new();
@@ -304,7 +300,7 @@ impl Pool {
                         return Ok((record, sum));
                     }
                     let task = tokio::spawn(async move {
-                        let _memory = pool.reserve_memory(chunk_size).await?;
+                        let _memory = pool.reserve_memory(chunk_size.min(size - n * chunk_size)).await?;
                         monitor.check()?;
                         let mut section = Section { file, at: n * chunk_size, end: (n + 1) * chunk_size };
                         let coded = pool.code_chunk(move |pool| {
@@ -434,6 +430,10 @@ impl Pool {
     /// What an interrupted upload of this very file stored, as far as every shard proves to be there.
     async fn provable(&self, key: &str, identity: &Identity) -> Result<BTreeMap<u64, (ChunkRecord, Sha256)>> {
         let mut found = BTreeMap::new();
+        // Without a view a chunk that is being deleted might be taken for a good one.
+        if !self.view().await.complete && self.journal.rules().view_before_commit {
+            return Ok(found);
+        }
         for (n, text) in self.index.resumable(key)? {
             let Ok((record, sum)) = serde_json::from_str::<(ChunkRecord, Sha256)>(&text) else { continue };
             let expected = self.settings.chunk_size.min(identity.size.saturating_sub(n * self.settings.chunk_size));
@@ -535,7 +535,7 @@ impl Interim {
         let records = chunks.into_iter().map(Record::Chunk).chain([Record::Upload(record)]);
         let view = pool.view_for_writing().await?;
         // Marks are looked for at the end, when the entry is committed.
-        let receipt = pool.commit(view, records.collect()).await?;
+        let receipt = pool.commit(&view, records.collect()).await?;
         pool.keep_view(receipt.view).await;
         Ok(())
     }
