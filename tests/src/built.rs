@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-const BUILD: &str = "run `cargo build --workspace --all-features --lib --bins --examples` first";
+const BUILD: &str = "run `scripts/test build` first";
 
 /// Cargo's output directory of the profile these tests were built with, such as `target/debug`.
 pub fn directory() -> PathBuf {
