@@ -12,6 +12,7 @@ mod members;
 mod namespace;
 mod open;
 mod placement;
+mod resume;
 mod settings;
 mod status;
 mod store;
