@@ -25,7 +25,7 @@ pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
 pub use members::MemberChange;
 pub use namespace::{Changed, ChunkStat, ShardStat, Stat};
-pub use open::OpenOptions;
+pub use open::{OpenOptions, start_rclone};
 pub use status::{PoolStatus, RemoteReport, RemoteState};
 pub use tree::{Filter, LinkPolicy};
 pub use upload::{Source, UploadOptions, UploadReport};

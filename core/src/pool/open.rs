@@ -29,18 +29,22 @@ pub(super) struct Connected {
     pub metrics: Vec<Arc<Metrics>>,
 }
 
-/// Starts rclone where a remote needs it.
-pub(super) async fn start_rclone(config: &Config, options: &OpenOptions) -> Result<Arc<Rclone>> {
-    Rclone::start(RcloneOptions {
-        binary: config.rclone_binary.clone(),
+/// Starts rclone as the configuration says, for whoever needs it beside a pool (listing its remotes, say).
+///
+/// # Errors
+/// Those of [`Rclone::start`].
+pub async fn start_rclone(config: &Config, options: &OpenOptions) -> Result<Arc<Rclone>> {
+    // Sockets' paths must be short, and so is the system's directory for temporary files.
+    let temp_dir = config.temp_dir.clone().unwrap_or_else(tempfile::env::temp_dir);
+    let started = RcloneOptions {
+        binary: config.rclone_binary.to_string_lossy().into_owned(),
         flags: config.rclone_args(),
         config_file: config.rclone_config_file.clone(),
-        temp_dir: config.temp_dir.clone(),
         daemon: config.enable_rclone_daemon,
         port: config.rclone_daemon_port,
-        inherit_env: options.inherit_env.clone(),
-    })
-    .await
+        ..RcloneOptions::new(temp_dir, options.inherit_env.iter().cloned())
+    };
+    Rclone::start(started).await
 }
 
 pub(super) async fn connect(
@@ -69,7 +73,12 @@ pub(super) async fn connect(
                     connected.rclone = Some(start_rclone(config, options).await?);
                 }
                 match &connected.rclone {
-                    Some(rclone) => rclone.remote(label),
+                    Some(rclone) => {
+                        if config.use_crypt {
+                            check_crypt(rclone, label).await?;
+                        }
+                        rclone.remote(label)
+                    }
                     None => return Err(Error::new(ErrorKind::Internal, "rclone was not started")),
                 }
             }
@@ -79,6 +88,20 @@ pub(super) async fn connect(
         connected.metrics.push(metrics);
     }
     Ok(connected)
+}
+
+/// Under `use_crypt` nothing goes to a remote that does not encrypt.
+async fn check_crypt(rclone: &Rclone, label: &str) -> Result<()> {
+    let name = label.split(':').next().unwrap_or_default();
+    let found = rclone.remote_config(name).await?;
+    let kind = found.as_ref().map(|remote| remote.kind().to_owned());
+    if kind.as_deref() == Some("crypt") {
+        return Ok(());
+    }
+    let what = kind.map_or_else(|| "is not in rclone's configuration".into(), |k| format!("is of type {k}, not crypt"));
+    Err(Error::new(ErrorKind::Config, format!("use_crypt is on and {what}")).on_remote(label).hint(format!(
+        "rclone config create {name} crypt remote=THE_PLAIN_REMOTE:DIRECTORY password=$(rclone obscure PASSWORD)"
+    )))
 }
 
 impl Settings {
