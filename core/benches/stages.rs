@@ -1,16 +1,59 @@
 //! What the stages cost. The figures that chose `STRIP_BYTES` and the SHA-256 provider came from here:
-//! `cargo bench -p rclonepool-core --bench stages`.
-#![allow(missing_docs)] // criterion's macros make public functions
+//! `cargo bench -p rclonepool-core --bench stages`. Times are CPU times of the thread, so that a busy
+//! machine falsifies them less.
+#![allow(missing_docs, reason = "criterion makes public functions")]
 
 use std::hint::black_box;
 use std::time::Duration;
 
-use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use criterion::measurement::{Measurement, ValueFormatter, WallTime};
+use criterion::{BenchmarkId, Throughput, criterion_group, criterion_main};
 use rclonepool_core::stage::erasure::{Erasure, STRIP_BYTES};
 use rclonepool_core::stage::hash::sha256;
 use rclonepool_core::stage::layout::Layout;
 use rclonepool_core::stage::place::{Candidate, Placer, Strategy};
 use rclonepool_core::stage::stripe::{StripeEncoder, decode_row, unit_crc};
+
+type Criterion = criterion::Criterion<CpuTime>;
+
+/// CPU time of this thread.
+struct CpuTime;
+
+impl CpuTime {
+    fn now() -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
+        Duration::new(now.tv_sec.unsigned_abs(), now.tv_nsec as u32)
+    }
+}
+
+impl Measurement for CpuTime {
+    type Intermediate = Duration;
+    type Value = Duration;
+
+    fn start(&self) -> Duration {
+        Self::now()
+    }
+
+    fn end(&self, start: Duration) -> Duration {
+        Self::now() - start
+    }
+
+    fn add(&self, one: &Duration, other: &Duration) -> Duration {
+        *one + *other
+    }
+
+    fn zero(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    fn to_f64(&self, value: &Duration) -> f64 {
+        value.as_nanos() as f64
+    }
+
+    fn formatter(&self) -> &dyn ValueFormatter {
+        WallTime.formatter()
+    }
+}
 
 const CODES: [(usize, usize); 3] = [(3, 1), (4, 2), (8, 3)];
 const UNIT_BYTES: usize = 1 << 20;
@@ -132,7 +175,8 @@ fn placement(criterion: &mut Criterion) {
 
 criterion_group! {
     name = benches;
-    config = Criterion::default()
+    config = criterion::Criterion::default()
+        .with_measurement(CpuTime)
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));

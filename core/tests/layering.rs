@@ -2,7 +2,7 @@
 //!
 //! Reads every source file and looks at the modules it names, in `use` trees as in plain paths.
 
-#![allow(clippy::unwrap_used)] // in helpers of tests
+#![allow(clippy::unwrap_used, reason = "tests")]
 
 use std::collections::BTreeSet;
 use std::fs;

@@ -3,7 +3,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Search nodes before the search settles for a safe answer.
+/// Search nodes before the search settles for a safe answer; about a millisecond.
 const MAX_NODES: u32 = 4_000;
 
 /// How many remotes, whichever, may be lost before the chunk is: `holders` has, per shard index, who
@@ -15,65 +15,58 @@ const MAX_NODES: u32 = 4_000;
 /// Never more than the truth. Exact where every shard has one holder, where no remote holds two
 /// shards, and for small numbers of remotes; a search cut short answers a bound, which may be lower.
 pub fn tolerated_losses<H: AsRef<[usize]>>(holders: &[H], data: usize) -> Option<usize> {
-    let sets: Vec<BTreeSet<usize>> = holders
-        .iter()
+    let sets: Vec<BTreeSet<usize>> = (holders.iter())
         .map(|held| held.as_ref().iter().copied().collect())
-        .filter(|set: &BTreeSet<_>| !set.is_empty())
+        .filter(|set: &BTreeSet<usize>| !set.is_empty())
         .collect();
     // The chunk dies with this many of the living indices; an index dies with all its holders.
     let kill = sets.len().checked_sub(data)? + 1;
     if kill > sets.len() {
-        // k = 0: nothing is needed, so nothing can be lost; answer what can be said of it.
+        // k = 0: no loss matters.
         return Some(sets.iter().flatten().collect::<BTreeSet<_>>().len());
     }
-    Some(fewest_killers(sets, kill) - 1)
+    Some(fewest_killers(&sets, kill) - 1)
 }
 
 /// The size of the smallest union of `kill` (1 to all) of the sets.
-fn fewest_killers(mut sets: Vec<BTreeSet<usize>>, kill: usize) -> usize {
-    sets.sort_by_key(BTreeSet::len);
-    let remotes: BTreeSet<usize> = sets.iter().flatten().copied().collect();
-    let load = loads(&sets, &BTreeSet::new());
-    if sets.iter().map(BTreeSet::len).sum::<usize>() == remotes.len() {
-        return sets[..kill].iter().map(BTreeSet::len).sum();
+fn fewest_killers(sets: &[BTreeSet<usize>], kill: usize) -> usize {
+    let mut load: BTreeMap<usize, usize> = BTreeMap::new();
+    sets.iter().flatten().for_each(|&remote| *load.entry(remote).or_default() += 1);
+    let mut sizes: Vec<usize> = sets.iter().map(BTreeSet::len).collect();
+    sizes.sort_unstable();
+    if sizes.iter().sum::<usize>() == load.len() {
+        return sizes[..kill].iter().sum();
     }
-    if sets.iter().all(|set| set.len() == 1) {
-        return fewest_reaching(&load, kill);
+    let mut loads: Vec<usize> = load.values().copied().collect();
+    let bound = fewest_reaching(&mut loads, kill * sizes[0]).max(sizes[0]);
+    // With one holder each the bound is the answer.
+    if sizes.last() == Some(&1) || load.len() > u128::BITS as usize {
+        return bound;
     }
-    let mut search = Search { sets, kill, best: remotes.len(), nodes: 0 };
-    search.best = search.best.min(search.greedy());
-    let bound = search.bound(&BTreeSet::new(), kill);
-    search.visit(0, &BTreeSet::new());
+    let number: BTreeMap<usize, usize> = load.keys().enumerate().map(|(number, &remote)| (remote, number)).collect();
+    let mut masks: Vec<u128> = sets.iter().map(|set| set.iter().fold(0, |mask, at| mask | 1 << number[at])).collect();
+    masks.sort_unstable_by_key(|mask| (mask.count_ones(), *mask));
+    let mut search = Search { sets: masks, kill, best: load.len(), nodes: 0 };
+    search.best = search.greedy();
+    search.visit(0, 0);
     if search.nodes > MAX_NODES { bound.min(search.best) } else { search.best }
 }
 
-/// How many sets each remote is in, most first, leaving out those in `lost` and the sets they cover.
-fn loads(sets: &[BTreeSet<usize>], lost: &BTreeSet<usize>) -> Vec<usize> {
-    let mut count: BTreeMap<usize, usize> = BTreeMap::new();
-    for set in sets.iter().filter(|set| !set.is_subset(lost)) {
-        for remote in set.difference(lost) {
-            *count.entry(*remote).or_default() += 1;
-        }
-    }
-    let mut loads: Vec<usize> = count.into_values().collect();
-    loads.sort_by_key(|&load| Reverse(load));
-    loads
-}
-
-/// How many of the largest numbers add up to at least `target`.
-fn fewest_reaching(largest_first: &[usize], target: usize) -> usize {
+/// How many of the largest numbers add up to at least `target` (all, if none do).
+fn fewest_reaching(numbers: &mut [usize], target: usize) -> usize {
+    numbers.sort_unstable_by_key(|&number| Reverse(number));
     let mut sum = 0;
-    let needed = largest_first.iter().take_while(|&&load| {
+    let needed = numbers.iter().take_while(|&&number| {
         let short = sum < target;
-        sum += load;
+        sum += number;
         short
     });
     needed.count()
 }
 
-/// Branch and bound for the smallest union.
+/// Branch and bound for the smallest union; a set of remotes is a mask.
 struct Search {
-    sets: Vec<BTreeSet<usize>>,
+    sets: Vec<u128>,
     kill: usize,
     best: usize,
     nodes: u32,
@@ -82,49 +75,51 @@ struct Search {
 impl Search {
     /// An upper bound: always add the set that costs least.
     fn greedy(&self) -> usize {
-        let mut lost = BTreeSet::new();
-        for _ in 0..self.kill {
-            let open = self.sets.iter().filter(|set| !set.is_subset(&lost));
-            let Some(next) = open.min_by_key(|set| set.difference(&lost).count()).cloned() else { break };
-            lost.extend(next);
-            if self.dead(&lost) >= self.kill {
-                break;
-            }
+        let mut lost = 0u128;
+        while self.dead(lost) < self.kill {
+            let open = self.sets.iter().map(|set| set & !lost).filter(|rest| *rest != 0);
+            lost |= open.min_by_key(|rest| rest.count_ones()).unwrap_or(u128::MAX);
         }
-        lost.len()
+        lost.count_ones() as usize
     }
 
-    fn dead(&self, lost: &BTreeSet<usize>) -> usize {
-        self.sets.iter().filter(|set| set.is_subset(lost)).count()
+    fn dead(&self, lost: u128) -> usize {
+        self.sets.iter().filter(|&set| set & !lost == 0).count()
     }
 
     /// A lower bound on the whole union once `lost` is in it and `more` sets must die: each of them
     /// takes at least the cheapest one's number of hits, and a remote hits as often as its load.
-    fn bound(&self, lost: &BTreeSet<usize>, more: usize) -> usize {
-        let open = self.sets.iter().filter(|set| !set.is_subset(lost));
-        let cheapest = open.map(|set| set.difference(lost).count()).min().unwrap_or(0);
-        lost.len() + fewest_reaching(&loads(&self.sets, lost), more * cheapest).max(cheapest)
+    fn bound(&self, lost: u128, more: usize) -> usize {
+        let mut loads = [0; u128::BITS as usize];
+        let mut cheapest = u128::BITS;
+        for mut rest in self.sets.iter().map(|set| set & !lost).filter(|rest| *rest != 0) {
+            cheapest = cheapest.min(rest.count_ones());
+            while rest != 0 {
+                loads[rest.trailing_zeros() as usize] += 1;
+                rest &= rest - 1;
+            }
+        }
+        let cheapest = cheapest as usize;
+        lost.count_ones() as usize + fewest_reaching(&mut loads, more * cheapest).max(cheapest)
     }
 
     /// Tries all unions that contain `lost` and otherwise only sets from `from` on.
-    fn visit(&mut self, from: usize, lost: &BTreeSet<usize>) {
+    fn visit(&mut self, from: usize, lost: u128) {
         self.nodes += 1;
         let dead = self.dead(lost);
         if dead >= self.kill {
-            self.best = self.best.min(lost.len());
+            self.best = self.best.min(lost.count_ones() as usize);
             return;
         }
         if self.nodes > MAX_NODES || self.bound(lost, self.kill - dead) >= self.best {
             return;
         }
-        let mut seen = BTreeSet::new();
         for next in from..self.sets.len() {
-            if self.sets[next].is_subset(lost) || !seen.insert(self.sets[next].clone()) {
-                continue;
-            }
-            let union: BTreeSet<usize> = lost.union(&self.sets[next]).copied().collect();
-            if union.len() < self.best {
-                self.visit(next + 1, &union);
+            let set = self.sets[next];
+            // Equal sets stand side by side, and the first brings the others with it.
+            let tried = next > from && self.sets[next - 1] == set;
+            if set & !lost != 0 && !tried && ((lost | set).count_ones() as usize) < self.best {
+                self.visit(next + 1, lost | set);
             }
         }
     }
