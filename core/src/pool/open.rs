@@ -18,7 +18,7 @@ use crate::remote::wrap::{LimitOptions, Metrics, RetryOptions, StackOptions, Tim
 /// What a face gives beside the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
-    /// The environment for rclone: all of this process's but `RCLONE_*`, plus `RCLONE_CONFIG*`.
+    /// The environment for rclone: all of this process's; the engine leaves out what must not reach rclone.
     pub inherit_env: Vec<(String, String)>,
 }
 
@@ -38,6 +38,7 @@ pub(super) async fn start_rclone(config: &Config, options: &OpenOptions) -> Resu
         temp_dir: config.temp_dir.clone(),
         daemon: config.enable_rclone_daemon,
         port: config.rclone_daemon_port,
+        memfd: true,
         inherit_env: options.inherit_env.clone(),
     })
     .await
