@@ -22,6 +22,7 @@ use crate::error::Result;
 pub use directory::DirectoryRemote;
 pub use memory::{MemoryRemote, MemoryStore};
 pub use name::{PARTIAL, check_dir, check_name};
+pub use rclone::{Rclone, RcloneOptions};
 pub use read::{list_whole, read_whole};
 
 /// A stream of an object's bytes. It ends early only with an error: a stream that ends without one

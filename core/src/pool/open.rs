@@ -34,15 +34,14 @@ pub(super) struct Connected {
 /// # Errors
 /// Those of [`Rclone::start`].
 pub async fn start_rclone(config: &Config, options: &OpenOptions) -> Result<Arc<Rclone>> {
-    // Sockets' paths must be short, and so is the system's directory for temporary files.
-    let temp_dir = config.temp_dir.clone().unwrap_or_else(tempfile::env::temp_dir);
     let started = RcloneOptions {
-        binary: config.rclone_binary.to_string_lossy().into_owned(),
+        binary: config.rclone_binary.clone(),
         flags: config.rclone_args(),
         config_file: config.rclone_config_file.clone(),
+        temp_dir: config.temp_dir.clone(),
         daemon: config.enable_rclone_daemon,
         port: config.rclone_daemon_port,
-        ..RcloneOptions::new(temp_dir, options.inherit_env.iter().cloned())
+        ..RcloneOptions::new(options.inherit_env.iter().cloned())
     };
     Rclone::start(started).await
 }

@@ -45,15 +45,16 @@ const STABLE: Duration = Duration::from_secs(60);
 #[derive(Clone)]
 pub struct RcloneOptions {
     /// Name or path of the program (`rclone_binary`); a name is looked for in `PATH` of `inherit_env`.
-    pub binary: String,
+    pub binary: PathBuf,
     /// Further arguments (`rclone_flags`), before our own; whoever takes them from a user refuses
     /// those that break safety, such as `--dry-run` or `--ignore-size`.
     pub flags: Vec<String>,
     /// The configuration file, where it is not the one rclone finds by itself.
     pub config_file: Option<PathBuf>,
     /// For the socket and, where a memfd cannot serve, for objects on their way. Made with mode
-    /// 0700 when it does not exist. Its path must be short: systems allow about 100 bytes for a socket's.
-    pub temp_dir: PathBuf,
+    /// 0700 when it does not exist. Its path must be short: systems allow about 100 bytes for a
+    /// socket's. `None` takes what `inherit_env` names for such files (`XDG_RUNTIME_DIR`, `TMPDIR`), else /tmp.
+    pub temp_dir: Option<PathBuf>,
     /// One long-lived rclone (`enable_rclone_daemon`); otherwise a process per operation.
     pub daemon: bool,
     /// Listen on this port of 127.0.0.1 with random credentials (`rclone_daemon_port`) instead of
@@ -69,13 +70,13 @@ pub struct RcloneOptions {
 }
 
 impl RcloneOptions {
-    /// The defaults: `rclone` from `PATH`, as a daemon on a private socket below `temp_dir`.
-    pub fn new(temp_dir: impl Into<PathBuf>, inherit_env: impl IntoIterator<Item = (String, String)>) -> Self {
+    /// The defaults: `rclone` from `PATH`, as a daemon on a private socket.
+    pub fn new(inherit_env: impl IntoIterator<Item = (String, String)>) -> Self {
         Self {
             binary: "rclone".into(),
             flags: vec![],
             config_file: None,
-            temp_dir: temp_dir.into(),
+            temp_dir: None,
             daemon: true,
             port: None,
             memfd: true,

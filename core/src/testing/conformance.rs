@@ -334,7 +334,7 @@ pub async fn bad_names(remote: &dyn Remote) {
 /// Many puts, then many gets, stats and deletes at the same time.
 pub async fn concurrent_puts_and_gets(remote: &dyn Remote) {
     let objects: Vec<(String, Bytes)> =
-        (0..24).map(|i| (format!("conformance/many/{}/{i}", i % 3), content(100 + i, 1 + 7919 * i as usize))).collect();
+        (0..8).map(|i| (format!("conformance/many/{}/{i}", i % 3), content(100 + i, 1 + 7919 * i as usize))).collect();
     join_all(objects.iter().map(|(name, bytes)| put(remote, name, bytes))).await;
     let gets = objects.iter().map(|(name, bytes)| async move {
         assert_eq!(stat(remote, name).await, Some(bytes.len() as u64));
@@ -352,7 +352,7 @@ pub async fn concurrent_puts_and_gets(remote: &dyn Remote) {
 pub async fn dropped_stream(remote: &dyn Remote) {
     let (name, bytes) = ("conformance/dropped/object", content(16, 3 << 20));
     put(remote, name, &bytes).await;
-    for _ in 0..12 {
+    for _ in 0..6 {
         let mut stream = remote.get(name, None).await.unwrap();
         let first = stream.try_next().await.unwrap().unwrap_or_default();
         assert_same(&first, &bytes[..first.len()], name);

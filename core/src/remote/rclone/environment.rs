@@ -101,18 +101,34 @@ pub(super) fn environment(options: &RcloneOptions) -> Vec<(String, String)> {
 /// # Errors
 /// `Config` when it is not there.
 pub(super) fn program(options: &RcloneOptions) -> Result<PathBuf> {
+    let binary = &options.binary;
     let missing = || {
-        let message = format!("the program {:?} (rclone_binary) was not found", options.binary);
+        let message = format!("the program {binary:?} (rclone_binary) was not found");
         Error::new(ErrorKind::Config, message).hint(INSTALL)
     };
-    let binary = Path::new(&options.binary);
     if binary.components().count() > 1 {
-        return if binary.is_file() { Ok(binary.to_owned()) } else { Err(missing()) };
+        return if binary.is_file() { Ok(binary.clone()) } else { Err(missing()) };
     }
-    let path = options.inherit_env.iter().find(|(name, _)| name == "PATH").ok_or_else(missing)?;
-    let name = format!("{}{}", options.binary, std::env::consts::EXE_SUFFIX);
-    let places = std::env::split_paths(&path.1).flat_map(|dir| [dir.join(&options.binary), dir.join(&name)]);
-    places.into_iter().find(|place| is_program(place)).ok_or_else(missing)
+    let path = inherited(options, "PATH").ok_or_else(missing)?;
+    let mut with_suffix = binary.clone().into_os_string();
+    with_suffix.push(std::env::consts::EXE_SUFFIX);
+    let mut places = std::env::split_paths(path).flat_map(|dir| [dir.join(binary), dir.join(&with_suffix)]);
+    places.find(|place| is_program(place)).ok_or_else(missing)
+}
+
+/// A variable of the environment we were given.
+pub(super) fn inherited<'a>(options: &'a RcloneOptions, name: &str) -> Option<&'a str> {
+    options
+        .inherit_env
+        .iter()
+        .find(|(known, value)| known == name && !value.is_empty())
+        .map(|(_, value)| value.as_str())
+}
+
+/// Where private temporary files go.
+pub(super) fn temp_dir(options: &RcloneOptions) -> PathBuf {
+    let named = ["XDG_RUNTIME_DIR", "TMPDIR", "TEMP"].iter().find_map(|name| inherited(options, name));
+    options.temp_dir.clone().unwrap_or_else(|| named.unwrap_or("/tmp").into())
 }
 
 #[cfg(unix)]
@@ -185,7 +201,7 @@ mod tests {
         // Trap: RCLONE_DRY_RUN makes every put succeed and store nothing.
         let mine =
             ["HOME", "RCLONE_CONFIG", "RCLONE_CONFIG_PASS", "RCLONE_CONFIG_X_TYPE", "RCLONE_DRY_RUN", "RCLONE_RC"];
-        let options = RcloneOptions::new("/tmp", mine.map(|name| (name.into(), "v".into())));
+        let options = RcloneOptions::new(mine.map(|name| (name.into(), "v".into())));
         let given = environment(&options);
         let names: Vec<&str> = given.iter().map(|(n, _)| n.as_str()).collect();
         for name in &mine[..4] {
@@ -197,7 +213,7 @@ mod tests {
 
     #[test]
     fn a_missing_program_says_how_to_get_it() {
-        let mut options = RcloneOptions::new("/tmp", [("PATH".into(), "/nonexistent:/".into())]);
+        let mut options = RcloneOptions::new([("PATH".into(), "/nonexistent:/".into())]);
         for binary in ["rclone", "/nonexistent/rclone", "./rclone-not-here"] {
             options.binary = binary.into();
             let error = program(&options).unwrap_err();

@@ -57,7 +57,7 @@ pub(super) struct Daemon {
 impl Daemon {
     /// Starts one and waits until it serves.
     pub async fn start(options: &RcloneOptions, generation: u64) -> Result<Self> {
-        let run_dir = RunDir::make(&options.temp_dir)?;
+        let run_dir = RunDir::make(&environment::temp_dir(options))?;
         let (address, credentials) = address(options, &run_dir)?;
         let mut child = command(options, &run_dir, &address, credentials.as_ref())?
             .spawn()

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use crate::error::{Error, ErrorKind, Result};
 use crate::scratch::private_dir;
 
-const PREFIX: &str = "rclone-";
+const PREFIX: &str = "rclonepool-";
 
 /// A new directory is not looked at by others before it is this old: by then it is locked.
 const SETTLED: Duration = Duration::from_secs(60);
@@ -89,10 +89,10 @@ mod tests {
     fn private_and_swept_when_nobody_holds_it() {
         let temp = tempfile::tempdir().unwrap();
         let place = temp.path().join("t");
-        let (alive, young) = (RunDir::make(&place).unwrap(), place.join("rclone-young"));
+        let (alive, young) = (RunDir::make(&place).unwrap(), place.join("rclonepool-young"));
         assert_eq!(std::fs::metadata(alive.path()).unwrap().permissions().mode() & 0o777, 0o700);
         assert_eq!(std::fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o700);
-        let (dead, foreign) = (place.join("rclone-dead"), place.join("other"));
+        let (dead, foreign) = (place.join("rclonepool-dead"), place.join("other"));
         for dir in [&young, &dead, &foreign] {
             std::fs::create_dir(dir).unwrap();
             std::fs::write(dir.join("object"), "x").unwrap();

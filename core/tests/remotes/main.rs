@@ -1,5 +1,8 @@
 //! Every remote and every wrapper against the one conformance suite.
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+mod bench;
+mod rclone;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,6 +16,8 @@ use rclonepool_core::remote::{DirectoryRemote, MemoryRemote, SharedRemote};
 use rclonepool_core::testing::conformance;
 use rclonepool_core::testing::fault::{Crash, FaultRemote, Faults};
 use rclonepool_core::testing::record::{RecordLog, RecordRemote};
+
+use crate::bench::files_below;
 
 #[tokio::test]
 async fn memory() {
@@ -59,13 +64,4 @@ async fn the_whole_stack() {
         let seen = metrics.snapshot();
         assert!(seen.in_flight == 0 && seen.operations.values().all(|n| *n > 0) && seen.latency.is_some(), "{seen:?}");
     }
-}
-
-fn files_below(dir: &std::path::Path) -> Vec<std::path::PathBuf> {
-    let mut found = vec![];
-    for entry in std::fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
-    }
-    found
 }
