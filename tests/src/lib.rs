@@ -5,6 +5,7 @@
 #![allow(clippy::panic)] // the way a test fails
 
 pub mod built;
+pub mod home;
 pub mod rclone;
 pub mod repository;
 

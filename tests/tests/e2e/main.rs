@@ -5,5 +5,6 @@
 
 mod c_abi;
 mod examples;
+mod main_job;
 mod rclone_remotes;
 mod repository;
