@@ -99,8 +99,13 @@ class RemoteDir:
         try:
             with os.scandir(directory) as listing:
                 for item in listing:
-                    if item.is_file():
-                        yield item.name, item.path, item.stat().st_size
+                    try:
+                        size = item.stat().st_size if item.is_file() else -1
+                    except OSError as error:
+                        self.report.note(f"{item.path} cannot be looked at: {error}")
+                        continue
+                    if size >= 0:
+                        yield item.name, item.path, size
         except FileNotFoundError:
             return
         except OSError as error:
@@ -209,12 +214,13 @@ def counting(commits: dict[str, Commit], damaged: list[Damage], report: Report) 
     """The commits whose records count. Reports operations and commits that are not all there."""
     closed = {part for c in commits.values() if all(p in commits for p in c.closes) for part in c.closes}
     standing: list[Commit] = []
+    unclosed: list[Commit] = []
     incomplete: list[Commit] = []
     for commit in commits.values():
         if not all(part in commits for part in commit.closes):
             incomplete.append(commit)
         elif commit.part_of and commit.name not in closed:
-            report.note(f"commit {commit.name} is part of operation {commit.part_of}, which no commit closes; ignored")
+            unclosed.append(commit)
         else:
             standing.append(commit)
     # What a commit that does not count or is not understood supersedes is still the best there is.
@@ -223,6 +229,9 @@ def counting(commits: dict[str, Commit], damaged: list[Damage], report: Report) 
         if commit.name not in superseded:
             absent = ", ".join(part for part in commit.closes if part not in commits)
             report.fail(f"commit {commit.name} and its operation do not count: its parts {absent} are missing")
+    for commit in unclosed:
+        if commit.name not in superseded:
+            report.note(f"commit {commit.name} is part of operation {commit.part_of}, which nothing closes; ignored")
     for damage in damaged:
         if damage.name in commits or damage.name in superseded:
             report.note(f"{damage.why}; nothing is lost by it")
@@ -244,7 +253,8 @@ class Journal:
         self.report = report
         self.chunks: dict[str, Chunk] = {}
         self.gone: set[str] = set()
-        self.labels: dict[str, str] = {}
+        self.labels: dict[str, str] = {}  # of every remote
+        self.states: dict[str, str] = {}
         self.live: dict[str, Entry] = {}
         self._versions: dict[str, dict[bytes, Entry]] = {}
         self._killed: dict[str, str] = {}
@@ -313,6 +323,7 @@ class Journal:
 
     def _settle(self) -> None:
         self.labels = {remote: order[3] for remote, order in self._remotes.items()}
+        self.states = {remote: STATES[order[0]] for remote, order in self._remotes.items()}
         for (chunk, *_), records in sorted(self._places.items()):
             valid = [(s, r, p) for s, r, p in records if (chunk, p.index, p.remote, p.nonce) not in self._lost]
             if valid and chunk in self.chunks:

@@ -298,7 +298,7 @@ def _chunk_content(chunk: Chunk, body: Json) -> None:
             raw = base64.b64decode(sums, validate=True)
         except (binascii.Error, ValueError):
             raise Malformed("has checksums that are not base64") from None
-        count = rows if index >= chunk.data else len(range(index, units, chunk.data))
+        count = rows if index >= chunk.data else max(0, -(-(units - index) // chunk.data))
         if len(raw) != 4 * count:
             raise Malformed(f"has {len(raw)} bytes of checksums for the {count} units of shard {index}")
         chunk.sums.append(struct.unpack(f"<{count}I", raw))
