@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -28,7 +27,6 @@ class ChunkReader:
         self.rows = -(-chunk.stored // (chunk.unit * chunk.data))
         self._journal = journal
         self._files: dict[str, BinaryIO] = {}
-        self._open = contextlib.ExitStack()
         self._trouble: dict[str, str] = {}  # of a shard's file: what is wrong with it
         self._row = -1
         self._units: dict[int, bytes | None] = {}  # of the row last read; None: there is no good one
@@ -39,7 +37,8 @@ class ChunkReader:
         self._found.sort(key=lambda found: (found[1].index, found[1].nonce) not in recorded)  # recorded ones first
 
     def close(self) -> None:
-        self._open.close()
+        for file in self._files.values():
+            file.close()
         self._files.clear()
 
     # --- units ---
@@ -54,7 +53,7 @@ class ChunkReader:
         length = self._length(row, shard.index)
         try:
             if shard.path not in self._files:
-                self._files[shard.path] = self._open.enter_context(open(shard.path, "rb"))
+                self._files[shard.path] = open(shard.path, "rb")  # noqa: SIM115 (`close` closes it)
             file = self._files[shard.path]
             file.seek(row * self.chunk.unit)
             unit = file.read(length)

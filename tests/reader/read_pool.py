@@ -279,7 +279,7 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     )
     head.add_argument("--manifest-prefix", default="rclonepool_manifests", metavar="P")
     head.add_argument("--data-prefix", default="rclonepool_data", metavar="P")
-    head.add_argument("--pool", type=_pool_id, default="", metavar="ID", help="where the remotes hold several pools")
+    head.add_argument("--pool", type=_pool_id, metavar="ID", help="where the remotes hold several pools")
     head.add_argument("remotes", nargs="+", metavar="REMOTE_DIR")
     at = next((i for i, argument in enumerate(arguments) if argument in COMMANDS), len(arguments))
     options = head.parse_args(arguments[:at])
