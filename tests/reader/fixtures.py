@@ -268,7 +268,7 @@ class HandMade:
     def commit(self, *records: Json, on: list[int] | None = None, packed: bool = False, **fields: object) -> str:
         """Writes a commit to the remotes `on` (all, unless told); answers its name."""
         body: Json = {"format": 1, "pool": self.pool, **fields, "records": list(records)}
-        data = json.dumps(body, ensure_ascii=False, separators=(",", ":")).encode()
+        data = json.dumps(body, separators=(",", ":")).encode()  # ASCII: can carry what UTF-8 cannot
         stamps = [str(value["stamp"]) for record in records for value in record.values() if isinstance(value, dict)]
         return self.put_commit(max(stamps), data, on, packed)
 

@@ -97,6 +97,8 @@ class ChunkReader:
             )
         solved = solve_row(good, chunk.data, chunk.parity, self._length(row, 0))
         for index in wanted:
+            if self._units[index] is not None:
+                continue
             self._units[index] = unit = solved[index][: self._length(row, index)]
             if crc32c(unit) != chunk.sums[index][row]:
                 used = ", ".join(map(str, good))
