@@ -213,6 +213,9 @@ class HandMade:
     def deleted(self, path: str, of: object) -> Json:
         return {"deleted": {"path": path, "stamp": self.stamp(), "of": of}}
 
+    def moved(self, made: Made, place: Json, stamp: str = "") -> Json:
+        return {"shard": {"chunk": made.chunk, "stamp": stamp or self.stamp(), "place": place}}
+
     def dropped(self, made: Made, place: Json | None = None) -> Json:
         body: Json = {"chunk": made.chunk, "stamp": self.stamp()}
         return {"dropped": body if place is None else {**body, "object": place}}
@@ -269,7 +272,8 @@ class HandMade:
         """Writes a commit to the remotes `on` (all, unless told); answers its name."""
         body: Json = {"format": 1, "pool": self.pool, **fields, "records": list(records)}
         data = json.dumps(body, separators=(",", ":")).encode()  # ASCII: can carry what UTF-8 cannot
-        stamps = [str(value["stamp"]) for record in records for value in record.values() if isinstance(value, dict)]
+        values = [value for record in records for value in record.values() if isinstance(value, dict)]
+        stamps = [str(value["stamp"]) for value in values if "stamp" in value]
         return self.put_commit(max(stamps), data, on, packed)
 
     def put_commit(self, stamp: str, data: bytes, on: list[int] | None = None, packed: bool = False) -> str:
