@@ -7,4 +7,5 @@ mod c_abi;
 mod examples;
 mod main_job;
 mod rclone_remotes;
+mod reader;
 mod repository;
