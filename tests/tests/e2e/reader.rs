@@ -10,7 +10,7 @@ use rclonepool_tests::{repository, scratch};
 fn reader(directory: &Path, args: &[&str]) -> Output {
     let program = repository::root().join("tests/reader/read_pool.py");
     let mut command = Command::new("python3");
-    command.arg("-I").arg(program).args(args).current_dir(directory);
+    command.arg(program).args(args).current_dir(directory);
     command.output().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}"))
 }
 
