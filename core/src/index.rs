@@ -68,7 +68,8 @@ impl Index {
     /// `Io` and its kin, naming the file, when the directory cannot be used.
     pub fn open(directory: &Path, pool: PoolId) -> Result<Self> {
         let io = |e| Error::io("cannot make the index directory", e).at_path(directory.display());
-        std::fs::create_dir_all(directory).map_err(io)?;
+        // The names of all files lie in it.
+        crate::local::private_directory(directory).map_err(io)?;
         let file = directory.join(format!("{pool}.sqlite"));
         match Self::open_file(&file) {
             Ok(connection) => Ok(Self { connection: Mutex::new(connection), _temporary: None }),

@@ -138,6 +138,14 @@ pub fn make_directory(path: &Path, mtime_ns: i64) -> Result<()> {
     Ok(())
 }
 
+/// Makes a directory (and those above it) that only its owner may look into; one that is there stays as it is.
+///
+/// # Errors
+/// Those of the disk.
+pub fn private_directory(path: &Path) -> std::io::Result<()> {
+    platform::private_directory(path)
+}
+
 /// Makes a symbolic link; an existing link of this name is replaced.
 ///
 /// # Errors

@@ -51,6 +51,9 @@ use crate::scratch::Scratch;
 use crate::stage::place::Strategy;
 use placement::Placement;
 
+/// Readers that find a shard absent list the remotes again, together, at most this often.
+const LISTED_AGAIN_MS: u64 = 10_000;
+
 /// What the drivers need to know of the configuration.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -186,6 +189,12 @@ impl Pool {
         let view = Arc::new(self.journal.sync().await?);
         *self.view.write().await = view.clone();
         Ok(view)
+    }
+
+    /// Lists the remotes anew, unless that was done a moment ago.
+    async fn sync_again(&self) -> Result<()> {
+        let age_ms = self.env.boot_ms().saturating_sub(self.view().await.taken_at_ms);
+        if age_ms >= LISTED_AGAIN_MS { self.sync().await.map(drop) } else { Ok(()) }
     }
 
     /// The last view.

@@ -43,3 +43,7 @@ pub fn is_forbidden(name: &str) -> bool {
         || name.ends_with(['.', ' '])
         || name.contains(|c: char| c < ' ' || "<>:\"|?*\\".contains(c))
 }
+
+pub fn private_directory(path: &Path) -> std::io::Result<()> {
+    std::fs::create_dir_all(path)
+}

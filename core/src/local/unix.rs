@@ -1,7 +1,7 @@
 //! What Unix gives.
 
-use std::fs::{File, Metadata, Permissions};
-use std::os::unix::fs::{FileExt, MetadataExt, PermissionsExt};
+use std::fs::{DirBuilder, File, Metadata, Permissions};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, PermissionsExt};
 use std::path::Path;
 
 pub fn inode(metadata: &Metadata) -> (u64, u64) {
@@ -42,4 +42,8 @@ pub fn make_link(path: &Path, to: &str) -> std::io::Result<()> {
 
 pub fn is_forbidden(_name: &str) -> bool {
     false
+}
+
+pub fn private_directory(path: &Path) -> std::io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(path)
 }

@@ -217,7 +217,7 @@ impl ChunkReader {
 
     /// A shard that is absent may have moved: list the journal again, once.
     async fn list_again(&mut self) {
-        if std::mem::replace(&mut self.listed_again, true) || self.pool.sync().await.is_err() {
+        if std::mem::replace(&mut self.listed_again, true) || self.pool.sync_again().await.is_err() {
             return;
         }
         if let Ok(chunk) = self.pool.chunk(self.chunk.chunk) {
