@@ -7,6 +7,8 @@
 mod apply;
 mod local;
 mod query;
+#[cfg(test)]
+mod tests;
 
 pub use local::{KnownCommit, Mark};
 pub use query::{Chunk, Listed, RemoteUse};
@@ -24,6 +26,8 @@ use crate::id::{PoolId, Stamp};
 const SCHEMA: i64 = 1;
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(30);
+/// Statements kept prepared: all there are.
+const STATEMENTS: usize = 64;
 
 const TABLES: &str = "
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
@@ -101,6 +105,7 @@ impl Index {
     pub fn in_memory() -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(failed)?;
         connection.execute_batch(TABLES).map_err(failed)?;
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(Self { connection: Mutex::new(connection), _temporary: None })
     }
 
@@ -123,7 +128,7 @@ impl Index {
             other => return Err(Error::new(ErrorKind::Corrupt, format!("it has version {other}, not {SCHEMA}"))),
         }
         transaction.commit().map_err(at)?;
-        connection.set_prepared_statement_cache_capacity(64);
+        connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(connection)
     }
 

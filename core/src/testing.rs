@@ -4,4 +4,5 @@
 pub mod conformance;
 pub mod fault;
 pub mod record;
+pub mod reference;
 pub mod world;

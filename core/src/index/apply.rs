@@ -143,7 +143,10 @@ impl Merge<'_> {
                     self.touched.insert(r.path.as_str().into());
                 }
                 Record::Chunk(chunk) => self.chunk(chunk)?,
-                Record::Shard(r) => self.place(r.chunk, &r.place, r.stamp)?,
+                Record::Shard(r) => {
+                    let size = self.shard_size(r.chunk, r.place.index)?;
+                    self.place(r.chunk, &r.place, r.stamp, size)?;
+                }
                 Record::Upload(r) => {
                     let upload = id_bytes(r.upload.0);
                     self.execute(
@@ -241,7 +244,8 @@ impl Merge<'_> {
             params![id_bytes(record.chunk.0), stamp_bytes(record.stamp), canonical(&body)],
         )?;
         for place in &record.shards {
-            self.place(record.chunk, place, record.stamp)?;
+            let size = record.layout.shard_size(record.stored, usize::from(place.index));
+            self.place(record.chunk, place, record.stamp, size)?;
         }
         self.sizes(record)
     }
@@ -258,7 +262,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn place(&self, chunk: ChunkId, place: &Place, stamp: crate::id::Stamp) -> Result<()> {
+    fn place(&self, chunk: ChunkId, place: &Place, stamp: crate::id::Stamp, size: u64) -> Result<()> {
         let (chunk_id, nonce) = (id_bytes(chunk.0), place.nonce.0.to_be_bytes());
         if self.is_dropped(chunk)?
             || self.exists("SELECT 1 FROM dropped_objects WHERE chunk = ? AND nonce = ?", params![chunk_id, nonce])?
@@ -266,11 +270,29 @@ impl Merge<'_> {
             return Ok(());
         }
         self.execute(
-            "INSERT OR IGNORE INTO shards(chunk, idx, copy, stamp, remote, nonce, size) VALUES(?1, ?2, ?3, ?4, ?5, ?6,
-               coalesce((SELECT size FROM shards WHERE chunk = ?1 AND idx = ?2 LIMIT 1), 0))",
-            params![chunk_id, place.index, place.copy, stamp_bytes(stamp), id_bytes(place.remote.0), nonce],
+            "INSERT OR IGNORE INTO shards(chunk, idx, copy, stamp, remote, nonce, size) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)",
+            params![
+                chunk_id,
+                place.index,
+                place.copy,
+                stamp_bytes(stamp),
+                id_bytes(place.remote.0),
+                nonce,
+                signed(size)
+            ],
         )?;
         Ok(())
+    }
+
+    /// A shard's size in bytes; 0 as long as its chunk's record is not here.
+    fn shard_size(&self, chunk: ChunkId, index: u8) -> Result<u64> {
+        let body: Option<Vec<u8>> = self
+            .db
+            .prepare_cached("SELECT body FROM chunks WHERE chunk = ?")
+            .and_then(|mut s| s.query_row([id_bytes(chunk.0)], |row| row.get(0)).optional())
+            .map_err(failed)?;
+        let record: Option<ChunkRecord> = body.map(|b| serde_json::from_slice(&b)).transpose().map_err(malformed)?;
+        Ok(record.map_or(0, |r| r.layout.shard_size(r.stored, usize::from(index))))
     }
 
     fn dropped(&mut self, record: &Dropped) -> Result<()> {

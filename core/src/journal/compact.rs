@@ -134,7 +134,7 @@ impl Journal {
 
     /// The records of `commits` that still matter, in an order that depends on nothing else: same
     /// inputs make the same bytes and the same name.
-    fn merge(&self, commits: &BTreeMap<CommitName, Commit>) -> Result<Commit> {
+    pub(crate) fn merge(&self, commits: &BTreeMap<CommitName, Commit>) -> Result<Commit> {
         let mut marked = BTreeSet::<ChunkId>::new();
         let mut kept = BTreeMap::<(u8, String), Vec<Record>>::new();
         for record in commits.values().flat_map(|c| &c.records) {
