@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use tokio::sync::mpsc;
+use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
@@ -36,6 +36,8 @@ pub(super) struct ChunkReader {
     bad: Vec<(Place, Error)>,
     /// Whether the journal was listed again because a shard was absent.
     listed_again: bool,
+    /// For the units that wait here.
+    _memory: OwnedSemaphorePermit,
 }
 
 /// One shard's units, arriving in order.
@@ -62,6 +64,8 @@ impl ChunkReader {
         }
         let row_bytes = chunk.layout.row_bytes();
         let (row, last_row) = (range.start / row_bytes, range.end.saturating_sub(1) / row_bytes);
+        let rows = last_row - row + 1;
+        let memory = pool.acquire_memory(row_bytes * rows.min(UNITS_AHEAD as u64 + 2)).await?;
         let mut reader =
             Self { pool, chunk, range, row, last_row, feeds: BTreeMap::new(), bad: Vec::new(), listed_again: false };
         if !reader.range.is_empty() {

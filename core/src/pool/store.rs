@@ -130,8 +130,12 @@ impl Pool {
         let row = u64::from(r.shards()) * u64::from(MAX_UNIT_BYTES);
         // A short chunk may have more bytes of copies than its share of the code.
         let coded = size.div_ceil(u64::from(r.data)) * u64::from(r.shards());
-        let need = (coded + row).min(self.settings.memory_bytes);
-        let kib = u32::try_from(need / 1024).unwrap_or(u32::MAX);
+        self.acquire_memory(coded + row).await
+    }
+
+    /// Waits until so many bytes are free within the memory limit; more than all of it counts as all of it.
+    pub(super) async fn acquire_memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
+        let kib = u32::try_from(bytes.min(self.settings.memory_bytes) / 1024).unwrap_or(u32::MAX);
         let permit = self.memory.clone().acquire_many_owned(kib).await;
         permit.map_err(|_| Error::new(ErrorKind::Internal, "the memory budget is closed"))
     }
