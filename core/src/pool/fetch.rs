@@ -66,8 +66,17 @@ impl ChunkReader {
         let (row, last_row) = (range.start / row_bytes, range.end.saturating_sub(1) / row_bytes);
         let rows = last_row - row + 1;
         let memory = pool.acquire_memory(row_bytes * rows.min(UNITS_AHEAD as u64 + 2)).await?;
-        let mut reader =
-            Self { pool, chunk, range, row, last_row, feeds: BTreeMap::new(), bad: Vec::new(), listed_again: false };
+        let mut reader = Self {
+            pool,
+            chunk,
+            range,
+            row,
+            last_row,
+            feeds: BTreeMap::new(),
+            bad: Vec::new(),
+            listed_again: false,
+            _memory: memory,
+        };
         if !reader.range.is_empty() {
             reader.start().await;
         }
