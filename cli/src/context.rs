@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Global;
 use crate::log;
-use crate::ui::Ui;
+use crate::ui::{Ui, describe};
 
 /// What every command works with.
 pub struct Context {
@@ -116,11 +116,11 @@ impl Context {
         let view = pool.view().await;
         for status in &view.remotes {
             if let RemoteStatus::Offline(error) = status {
-                self.ui.warn(&error.to_string());
+                self.ui.warn(&describe(error));
             }
         }
         if let Some(error) = &view.later_format {
-            self.ui.warn(&error.to_string());
+            self.ui.warn(error);
         } else if !view.complete {
             self.ui.warn(&format!("what is shown may be out of date: {}", view.lacks.join("; ")));
         }
@@ -158,7 +158,8 @@ fn home() -> Result<PathBuf> {
 
 /// The environment rclone gets.
 pub fn open_options() -> OpenOptions {
-    let ours = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let ours =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let harmless = |name: &str| !name.starts_with("RCLONE_") || name.starts_with("RCLONE_CONFIG");
     OpenOptions { inherit_env: ours.filter(|(name, _)| harmless(name)).collect() }
 }

@@ -8,11 +8,14 @@ mod context;
 mod exit;
 mod format;
 mod log;
+mod obscure;
 mod progress;
 mod prompt;
+mod sections;
 mod signal;
 mod ui;
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,8 +31,7 @@ fn main() -> ExitCode {
     let cli = match parse() {
         Ok(cli) => cli,
         Err(error) => {
-            // A closed pipe takes the help away; there is nobody to tell.
-            let _ = error.print();
+            complain(&error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(exit::USAGE));
         }
     };
@@ -41,6 +43,25 @@ fn main() -> ExitCode {
             ui.error(&error);
             ExitCode::from(exit::code(error.kind()))
         }
+    }
+}
+
+/// Prints what is wrong with the command line, or the help that was asked for.
+fn complain(error: &clap::Error) {
+    if error.use_stderr() && std::env::args_os().any(|word| word == "--json") {
+        let text = error.render().to_string();
+        let (message, hint) = text.split_once("\n\n").unwrap_or((&text, ""));
+        let object = serde_json::json!({
+            "message_type": "error",
+            "kind": "usage",
+            "message": message.trim_start_matches("error: ").trim(),
+            "hint": hint.trim(),
+            "exit_code": exit::USAGE,
+        });
+        // Nobody could be told that standard error is gone.
+        let _ = writeln!(std::io::stderr(), "{object}");
+    } else {
+        let _ = error.print();
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use console::Style;
 use indicatif::ProgressBar;
+use rclonepool_core::config::redact_remote;
 use rclonepool_core::{Error, ErrorKind, Result};
 use serde_json::{Value, json};
 
@@ -115,7 +116,7 @@ impl Ui {
                 "command": self.command,
                 "kind": kind,
                 "message": error.message(),
-                "remote": error.remote(),
+                "remote": error.remote().map(redact_remote),
                 "path": error.path(),
                 "hint": error.next_step(),
                 "exit_code": exit::code(error.kind()),
@@ -251,7 +252,7 @@ fn failed(error: io::Error) -> Error {
 
 /// An error on one line, without its hint.
 pub fn describe(error: &Error) -> String {
-    let remote = error.remote().map(|remote| format!("remote {remote}: ")).unwrap_or_default();
+    let remote = error.remote().map(|remote| format!("remote {}: ", redact_remote(remote))).unwrap_or_default();
     let path = error.path().map(|path| format!("{path}: ")).unwrap_or_default();
     format::printable(&format!("{remote}{path}{}", error.message()))
 }

@@ -5,9 +5,9 @@ use serde_json::json;
 
 use super::partial;
 use crate::context::Context;
+use crate::format;
 use crate::prompt::confirm;
 use crate::ui::describe;
-use crate::format;
 
 /// Delete files, and with -r directories (also: rm)
 ///
@@ -37,11 +37,8 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
                     Ok(changed) => {
                         entries += changed.entries;
                         stale |= changed.stale;
-                        let below = if changed.entries > 1 {
-                            format!(" ({})", format::count(changed.entries, "entry").replace("entrys", "entries"))
-                        } else {
-                            String::new()
-                        };
+                        let below =
+                            if changed.entries > 1 { format!(" ({} entries)", changed.entries) } else { String::new() };
                         context.ui.say(&format!("deleted {}{below}", format::printable(path.as_str())))?;
                     }
                     Err(error) if paths.len() == 1 || error.kind() == ErrorKind::Cancelled => return Err(error),

@@ -89,7 +89,8 @@ async fn download(
     target: &Path,
     options: &DownloadOptions,
 ) -> Result<(DownloadReport, Tally)> {
-    let items = if pool.entry(source)?.is_some_and(|e| !e.content.is_directory()) { Items::Chunks } else { Items::Files };
+    let items =
+        if pool.entry(source)?.is_some_and(|e| !e.content.is_directory()) { Items::Chunks } else { Items::Files };
     let files = match (options.dry_run, context.global.verbose > 0) {
         (true, _) => Files::Planned,
         (false, true) => Files::Named,

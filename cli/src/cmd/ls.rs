@@ -139,7 +139,8 @@ impl Printer<'_> {
             text.push('/');
         }
         if self.long {
-            let size = if is_directory { "-".into() } else { line.entry.as_ref().map_or(0, |e| e.content.size()).to_string() };
+            let size =
+                if is_directory { "-".into() } else { line.entry.as_ref().map_or(0, |e| e.content.size()).to_string() };
             let time = line.entry.as_ref().map_or("-".into(), |entry| format::local_time(entry.mtime_ns));
             let kind = match &line.entry {
                 _ if is_directory => 'd',

@@ -21,9 +21,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             let found = match pool.stat(&path).await {
                 Ok(stat) => serde_json::to_value(stat).unwrap_or_default(),
                 // A directory may exist only by what lies in it.
-                Err(error) if error.kind() == ErrorKind::NotFound && pool.is_directory(&path)? => {
-                    implied(pool, &path)?
-                }
+                Err(error) if error.kind() == ErrorKind::NotFound && pool.is_directory(&path)? => implied(pool, &path)?,
                 Err(error) => return Err(error),
             };
             match () {

@@ -21,7 +21,10 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let config = context.config()?;
     context
         .with_pool(&config, async |pool| {
-            let status = context.stoppable(pool.status()).await?;
+            let mut status = context.stoppable(pool.status()).await?;
+            for remote in &mut status.remotes {
+                remote.name = redact_remote(&remote.name);
+            }
             let fits = args.fits.and_then(|wanted| status.free.map(|free| wanted.0 <= free));
             if context.ui.json {
                 let mut summary = serde_json::to_value(&status).unwrap_or_default();
@@ -76,7 +79,7 @@ fn print(context: &Context, status: &PoolStatus) -> Result<()> {
 
 /// One line per remote.
 pub fn table(out: &mut crate::ui::Out, remotes: &[RemoteReport]) -> Result<()> {
-    let names: Vec<String> = remotes.iter().map(|r| format::printable(&redact_remote(&r.name))).collect();
+    let names: Vec<String> = remotes.iter().map(|r| format::printable(&r.name)).collect();
     let wide = names.iter().map(|name| name.chars().count()).max().unwrap_or(0).max(6);
     out.line(&format!("{:wide$}  {:>10}  {:>10}  {:>10}  {:>7}  STATE", "REMOTE", "USED", "FREE", "QUOTA", "SHARDS"))?;
     for (remote, name) in remotes.iter().zip(names) {

@@ -108,10 +108,12 @@ fn plan(sources: &[PathBuf], target: &Target) -> Result<Plan> {
         }
         // A pipe, such as the shell's <(…).
         if !metadata.is_file() {
-            let file = std::fs::File::open(source).map_err(|e| Error::io("cannot read", e).at_path(source.display()))?;
+            let file =
+                std::fs::File::open(source).map_err(|e| Error::io("cannot read", e).at_path(source.display()))?;
             return Ok(Plan::Stream(Box::new(file), stream_path(target)?));
         }
-        let path = if target.into || target.path.is_root() { named(source, &target.path)? } else { target.path.clone() };
+        let path =
+            if target.into || target.path.is_root() { named(source, &target.path)? } else { target.path.clone() };
         return Ok(Plan::File(source.clone(), path));
     }
     let mut several = Vec::new();
@@ -228,7 +230,12 @@ fn tell(context: &Context, pool: &Pool, report: &UploadReport, tally: &Tally, ta
 
 async fn tell_plan(context: &Context, pool: &Pool, report: &UploadReport, tally: &Tally) -> Result<()> {
     let status = context.stoppable(pool.status()).await?;
-    #[allow(clippy::cast_precision_loss, clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an estimate")]
+    #[allow(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "an estimate"
+    )]
     let stored = (report.bytes as f64 * status.redundancy.overhead()) as u64;
     let fits = status.free.map(|free| report.bytes <= free);
     let speed = pool.journal().index().meta(SPEED)?.and_then(|text| text.parse::<f64>().ok()).filter(|s| *s > 0.0);
@@ -241,7 +248,11 @@ async fn tell_plan(context: &Context, pool: &Pool, report: &UploadReport, tally:
         format::size(report.bytes),
         format::size(stored),
         status.redundancy,
-        if report.unchanged > 0 { format!("; {} unchanged", format::count(report.unchanged, "file")) } else { String::new() },
+        if report.unchanged > 0 {
+            format!("; {} unchanged", format::count(report.unchanged, "file"))
+        } else {
+            String::new()
+        },
     ))?;
     say(match (fits, status.free) {
         (Some(true), Some(free)) => format!("it fits: {} are free after redundancy", format::size(free)),

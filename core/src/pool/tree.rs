@@ -315,8 +315,9 @@ fn scan(directory: &Path, path: &PoolPath, options: &UploadOptions, scan: &mut S
         return Ok(());
     }
     if !root.is_dir() {
-        return Err(Error::new(ErrorKind::InvalidArgument, "is neither a file nor a directory")
-            .at_path(directory.display()));
+        return Err(
+            Error::new(ErrorKind::InvalidArgument, "is neither a file nor a directory").at_path(directory.display())
+        );
     }
     let follow = options.links == LinkPolicy::Follow;
     let walk = walkdir::WalkDir::new(directory).follow_links(follow).sort_by_file_name().min_depth(1);
