@@ -26,7 +26,7 @@ pub use init::{Found, InitReport};
 pub use members::MemberChange;
 pub use namespace::{Changed, ChunkStat, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
-pub use status::{PoolStatus, RemoteReport, RemoteState};
+pub use status::{PoolStatus, RemoteReport, RemoteState, tolerated};
 pub use tree::{Filter, LinkPolicy};
 pub use upload::{Source, UploadOptions, UploadReport};
 
@@ -149,6 +149,14 @@ impl Pool {
         let index = journal.index().clone();
         if index.pool()?.is_none() && view.online().is_empty() {
             return Err(none_online(&view));
+        }
+        if let Some(pool) = index.pool()?.filter(|pool| pool.data_prefix != settings.data_prefix) {
+            let (ours, theirs) = (&settings.data_prefix, &pool.data_prefix);
+            return Err(Error::new(
+                ErrorKind::Config,
+                format!("data_prefix is {ours:?}, but the pool's shards lie below {theirs:?}"),
+            )
+            .hint("correct data_prefix; it cannot be changed after init"));
         }
         let kib = usize::try_from(settings.memory_bytes / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
         Ok(Self {

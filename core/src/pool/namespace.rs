@@ -275,6 +275,16 @@ impl Pool {
         Ok(())
     }
 
+    /// Refuses a path that a file or link cannot have.
+    pub(super) fn check_file_target(&self, path: &PoolPath) -> Result<()> {
+        if self.is_directory(path)? {
+            return Err(Error::new(ErrorKind::AlreadyExists, "is a directory")
+                .at_path(path)
+                .hint("write / at its end to upload into it"));
+        }
+        self.check_target(path)
+    }
+
     pub(super) fn new_entry(&self, path: &PoolPath, mtime_ns: i64, executable: bool, content: Content) -> Entry {
         Entry {
             path: path.clone(),

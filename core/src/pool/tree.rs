@@ -116,9 +116,25 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
+        self.upload_all(&[(directory.to_owned(), path.clone())], options, monitor).await
+    }
+
+    /// Stores several local files, each at its path, and directories, as [`Pool::upload_tree`], with common
+    /// commits.
+    ///
+    /// # Errors
+    /// As [`Pool::upload_tree`].
+    pub async fn upload_all(
+        self: &Arc<Self>,
+        sources: &[(PathBuf, PoolPath)],
+        options: &UploadOptions,
+        monitor: &Monitor,
+    ) -> Result<UploadReport> {
         let view = self.view_for_writing().await?;
-        self.check_target(path)?;
-        let scan = self.scan(directory, path, options).await?;
+        for (_, path) in sources {
+            self.check_target(path)?;
+        }
+        let scan = self.scan(sources, options).await?;
         monitor.event(&Event::Total { bytes: scan.bytes, items: scan.found.len() as u64 });
         let mut report = UploadReport { skipped: scan.skipped, stale: !view.complete, ..UploadReport::default() };
         for (path, error) in scan.failed {
@@ -146,7 +162,7 @@ impl Pool {
                 async move {
                     let shown = path.to_string();
                     let task = tokio::spawn(async move {
-                        pool.check_target(&path)?;
+                        pool.check_file_target(&path)?;
                         pool.prepare_file(&local, &path, &options, &monitor, false).await
                     });
                     let done = AbortOnDropHandle::new(task).await;
@@ -172,9 +188,16 @@ impl Pool {
         Ok(report)
     }
 
-    async fn scan(&self, directory: &Path, path: &PoolPath, options: &UploadOptions) -> Result<Scan> {
-        let (directory, path, options) = (directory.to_owned(), path.clone(), options.clone());
-        super::download::blocking(move || scan(&directory, &path, &options)).await
+    async fn scan(&self, sources: &[(PathBuf, PoolPath)], options: &UploadOptions) -> Result<Scan> {
+        let (sources, options) = (sources.to_vec(), options.clone());
+        super::download::blocking(move || {
+            let mut found = Scan::default();
+            for (local, path) in &sources {
+                scan(local, path, &options, &mut found)?;
+            }
+            Ok(found)
+        })
+        .await
     }
 
     /// Links and empty directories: their manifest is all there is.
@@ -191,12 +214,17 @@ impl Pool {
             let at = |e| Error::io("cannot read", e).at_path(local.display());
             let metadata = local.symlink_metadata().map_err(at)?;
             let content = if metadata.is_symlink() {
+                self.check_file_target(&path)?;
                 let target = std::fs::read_link(&local).map_err(at)?;
                 let target = target.into_os_string().into_string().map_err(|_| {
                     Error::new(ErrorKind::InvalidArgument, "the link's target is not UTF-8").at_path(local.display())
                 })?;
                 Content::Link { target }
             } else {
+                self.check_target(&path)?;
+                if self.index.entry(&path)?.is_some() {
+                    return Err(Error::new(ErrorKind::AlreadyExists, "is a file, not a directory").at_path(&path));
+                }
                 Content::Directory {}
             };
             Ok::<_, Error>(self.new_entry(&path, Identity::of(&metadata).mtime_ns, false, content))
@@ -279,12 +307,18 @@ fn chunks(record: &Record) -> Vec<ChunkId> {
     }
 }
 
-fn scan(directory: &Path, path: &PoolPath, options: &UploadOptions) -> Result<Scan> {
+fn scan(directory: &Path, path: &PoolPath, options: &UploadOptions, scan: &mut Scan) -> Result<()> {
     let root = directory.metadata().map_err(|e| Error::io("cannot read", e).at_path(directory.display()))?;
-    if !root.is_dir() {
-        return Err(Error::new(ErrorKind::InvalidArgument, "is not a directory").at_path(directory.display()));
+    if root.is_file() {
+        scan.bytes += root.len();
+        scan.found.push(Found::File(directory.to_owned(), path.clone()));
+        return Ok(());
     }
-    let mut scan = Scan::default();
+    if !root.is_dir() {
+        return Err(
+            Error::new(ErrorKind::InvalidArgument, "is neither a file nor a directory").at_path(directory.display())
+        );
+    }
     let follow = options.links == LinkPolicy::Follow;
     let walk = walkdir::WalkDir::new(directory).follow_links(follow).sort_by_file_name().min_depth(1);
     for item in walk {
@@ -328,5 +362,5 @@ fn scan(directory: &Path, path: &PoolPath, options: &UploadOptions) -> Result<Sc
             scan.skipped += 1;
         }
     }
-    Ok(scan)
+    Ok(())
 }

@@ -100,12 +100,7 @@ impl Pool {
         monitor: &Monitor,
     ) -> Result<UploadReport> {
         let view = self.view_for_writing().await?;
-        if self.is_directory(path)? {
-            return Err(Error::new(ErrorKind::AlreadyExists, "is a directory")
-                .at_path(path)
-                .hint("write / at its end to upload into it"));
-        }
-        self.check_target(path)?;
+        self.check_file_target(path)?;
         let mut source = Some(source);
         for _ in 0..MARKED_TRIES {
             let prepared = match source.take() {

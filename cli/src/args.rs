@@ -1,0 +1,113 @@
+//! The command line: global options and the commands.
+
+use std::path::PathBuf;
+
+use clap::{ArgAction, Args, Parser, Subcommand, ValueEnum};
+
+use crate::{cmd, exit};
+
+const GLOBAL: &str = "Global options";
+
+/// One storage pool out of many rclone remotes.
+#[derive(Debug, Parser)]
+#[command(name = "rclonepool", version, after_help = exit::help(), arg_required_else_help = true)]
+#[command(disable_help_subcommand = true, max_term_width = 100)]
+pub struct Cli {
+    #[command(flatten)]
+    pub global: Global,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// Options every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// The configuration file [default: ~/.config/rclonepool/config.json]
+    #[arg(long, global = true, env = "RCLONEPOOL_CONFIG", hide_env_values = true, value_name = "FILE")]
+    #[arg(help_heading = GLOBAL)]
+    pub config: Option<PathBuf>,
+
+    /// Print JSON lines: progress and a final "summary" on standard output, an error as one object on
+    /// standard error
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub json: bool,
+
+    /// Show no progress
+    #[arg(long, global = true, help_heading = GLOBAL)]
+    pub no_progress: bool,
+
+    /// Print only what was asked for, and errors
+    #[arg(short, long, global = true, conflicts_with = "verbose", help_heading = GLOBAL)]
+    pub quiet: bool,
+
+    /// Say more: -v what is done, -vv how, -vvv everything
+    #[arg(short, long, global = true, action = ArgAction::Count, help_heading = GLOBAL)]
+    pub verbose: u8,
+
+    /// Answer every question with yes
+    #[arg(short, long, global = true, help_heading = GLOBAL)]
+    pub yes: bool,
+
+    /// When to use colours
+    #[arg(long, global = true, value_name = "WHEN", default_value = "auto", hide_possible_values = true)]
+    #[arg(help = "When to use colours: auto, always or never", hide_default_value = true, help_heading = GLOBAL)]
+    pub color: Color,
+}
+
+/// When to use colours.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Color {
+    /// On a terminal, unless `NO_COLOR` is set.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    Init(cmd::init::Args),
+    Upload(cmd::upload::Args),
+    Download(cmd::download::Args),
+    Ls(cmd::ls::Args),
+    Cat(cmd::cat::Args),
+    Stat(cmd::stat::Args),
+    Mv(cmd::mv::Args),
+    #[command(alias = "rm")]
+    Delete(cmd::delete::Args),
+    Mkdir(cmd::mkdir::Args),
+    #[command(alias = "df")]
+    Status(cmd::status::Args),
+    #[command(subcommand)]
+    Remotes(cmd::remotes::Args),
+    #[command(subcommand)]
+    Config(cmd::config::Args),
+    RecoverySheet(cmd::recovery_sheet::Args),
+    Completions(cmd::completions::Args),
+    Version(cmd::version::Args),
+}
+
+impl Command {
+    /// The command's name in summaries.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Init(_) => "init",
+            Self::Upload(_) => "upload",
+            Self::Download(_) => "download",
+            Self::Ls(_) => "ls",
+            Self::Cat(_) => "cat",
+            Self::Stat(_) => "stat",
+            Self::Mv(_) => "mv",
+            Self::Delete(_) => "delete",
+            Self::Mkdir(_) => "mkdir",
+            Self::Status(_) => "status",
+            Self::Remotes(_) => "remotes",
+            Self::Config(_) => "config",
+            Self::RecoverySheet(_) => "recovery-sheet",
+            Self::Completions(_) => "completions",
+            Self::Version(_) => "version",
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! The commands, one file each.
+
+pub mod cat;
+pub mod completions;
+pub mod config;
+pub mod delete;
+pub mod download;
+pub mod init;
+pub mod ls;
+pub mod mkdir;
+pub mod mv;
+pub mod recovery_sheet;
+pub mod remotes;
+pub mod stat;
+pub mod status;
+mod transfer;
+pub mod upload;
+pub mod version;
+mod words;
+
+use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
+
+use crate::args::Command;
+use crate::context::Context;
+
+/// Does what was asked for.
+///
+/// # Errors
+/// What the command failed with.
+pub async fn run(command: Command, context: &Context) -> Result<()> {
+    match command {
+        Command::Init(args) => init::run(args, context).await,
+        Command::Upload(args) => upload::run(args, context).await,
+        Command::Download(args) => download::run(args, context).await,
+        Command::Ls(args) => ls::run(args, context).await,
+        Command::Cat(args) => cat::run(args, context).await,
+        Command::Stat(args) => stat::run(args, context).await,
+        Command::Mv(args) => mv::run(args, context).await,
+        Command::Delete(args) => delete::run(args, context).await,
+        Command::Mkdir(args) => mkdir::run(args, context).await,
+        Command::Status(args) => status::run(args, context).await,
+        Command::Remotes(args) => remotes::run(args, context).await,
+        Command::Config(args) => config::run(args, context),
+        Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,
+        Command::Completions(args) => completions::run(&args, context),
+        Command::Version(_) => version::run(context),
+    }
+}
+
+/// A pool path and whether it was written with a `/` at its end, which means "into it".
+pub struct Target {
+    pub path: PoolPath,
+    pub into: bool,
+}
+
+impl Target {
+    /// # Errors
+    /// `InvalidArgument`, as [`PoolPath::new`].
+    pub fn new(text: &str) -> Result<Self> {
+        Ok(Self { path: PoolPath::new(text)?, into: text.ends_with('/') })
+    }
+}
+
+/// The error of a command that did only a part of what it was asked for.
+pub fn partial(failed: u64, of: u64, noun: &str) -> Error {
+    Error::new(ErrorKind::Partial, format!("{failed} of {} failed", crate::format::count(of, noun)))
+        .hint("the messages above say why; what did not fail is done")
+}

@@ -1,0 +1,203 @@
+//! `remotes`.
+
+use rclonepool_core::config::ConfigFile;
+use rclonepool_core::pool::{MemberChange, RemoteState};
+use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
+use serde_json::{Value, json};
+
+use super::status::table;
+use crate::context::{Context, open_options};
+use crate::format;
+
+/// List, add and remove the pool's remotes
+#[derive(Debug, clap::Subcommand)]
+pub enum Args {
+    /// List the pool's remotes
+    List,
+    Add(Add),
+    Remove(Remove),
+}
+
+/// Take remotes into the pool and the configuration
+///
+/// They hold every manifest before they count. For 24 hours, until every machine has seen the change,
+/// quorums hold with and without them, and no other change of membership is possible.
+#[derive(Debug, clap::Args)]
+pub struct Add {
+    /// rclone remotes (mega4:) or absolute directories, empty ones
+    #[arg(required = true, value_name = "REMOTE")]
+    remotes: Vec<String>,
+
+    /// Where the configuration lists crypt_remotes: the crypt remote over each REMOTE, in the same order
+    #[arg(long, value_name = "REMOTE")]
+    crypt: Vec<String>,
+
+    /// No other machine writes to this pool: the change is finished at once
+    #[arg(long)]
+    alone: bool,
+}
+
+/// Let a remote go on which no shard lies
+///
+/// For 24 hours, until every machine has seen the change, quorums hold with and without it; run again
+/// after that, the command finishes the change and takes the remote out of the configuration.
+#[derive(Debug, clap::Args)]
+pub struct Remove {
+    /// The remote, as the configuration or `remotes list` names it
+    #[arg(value_name = "REMOTE")]
+    remote: String,
+
+    /// No other machine writes to this pool: the change is finished at once
+    #[arg(long)]
+    alone: bool,
+}
+
+pub async fn run(args: Args, context: &Context) -> Result<()> {
+    match args {
+        Args::List => list(context).await,
+        Args::Add(args) => add(args, context).await,
+        Args::Remove(args) => remove(args, context).await,
+    }
+}
+
+async fn list(context: &Context) -> Result<()> {
+    let config = context.config()?;
+    context
+        .with_pool(&config, async |pool| {
+            let mut remotes = context.stoppable(pool.status()).await?.remotes;
+            for remote in &mut remotes {
+                remote.name = rclonepool_core::config::redact_remote(&remote.name);
+            }
+            if context.ui.json {
+                return context.ui.summary(json!({ "remotes": remotes }));
+            }
+            let mut out = context.ui.out();
+            table(&mut out, &remotes)?;
+            out.flush()
+        })
+        .await
+}
+
+async fn add(args: Add, context: &Context) -> Result<()> {
+    let config = context.config()?;
+    let mut file = ConfigFile::load(&context.config_path()?)?;
+    let before = [file.get("remotes").cloned(), file.get("crypt_remotes").cloned()];
+    let lists_crypt = config.use_crypt && !config.crypt_remotes.is_empty();
+    if args.crypt.len() != if lists_crypt { args.remotes.len() } else { 0 } {
+        return Err(match lists_crypt {
+            true => Error::new(ErrorKind::InvalidArgument, "the configuration lists crypt_remotes")
+                .hint("give a --crypt REMOTE for each REMOTE, in the same order"),
+            false => Error::new(ErrorKind::InvalidArgument, "the configuration lists no crypt_remotes")
+                .hint("leave --crypt out: REMOTE may be a crypt remote itself"),
+        });
+    }
+    for (at, remote) in args.remotes.iter().enumerate() {
+        // It stands there already when an earlier attempt was cut off.
+        if config.index_of(remote).is_none() {
+            push(&mut file, "remotes", remote);
+            if lists_crypt {
+                push(&mut file, "crypt_remotes", &args.crypt[at]);
+            }
+        }
+    }
+    let wider = context.localise(file.config()?)?;
+    let positions: Vec<usize> = args.remotes.iter().filter_map(|remote| wider.index_of(remote)).collect();
+    let labels: Vec<String> = positions.iter().filter_map(|at| wider.effective_remotes().get(*at).cloned()).collect();
+    let narrow = without(&wider, &positions);
+    let change = context
+        .with_pool(&narrow, async |pool: &std::sync::Arc<Pool>| {
+            // In the configuration first: a remote that joined must not be forgotten.
+            file.save()?;
+            let added = context.stoppable(pool.add_remotes(&wider, &labels, &open_options(), args.alone)).await;
+            if added.is_err() {
+                restore(&mut file, before)?;
+            }
+            added
+        })
+        .await?;
+    let names = format::printable(&args.remotes.join(", "));
+    if change.state == RemoteState::Active {
+        context.ui.say(&format!("{names}: joined"))?;
+    } else {
+        context.ui.say(&format!(
+            "{names}: joining; takes data from now on, and counts alone in {} (at once with --alone, where no other \
+             machine writes to the pool)",
+            hours(&change)
+        ))?;
+    }
+    context.ui.summary(json!({"remotes": args.remotes, "change": change}))
+}
+
+async fn remove(args: Remove, context: &Context) -> Result<()> {
+    let config = context.config()?;
+    let mut file = ConfigFile::load(&context.config_path()?)?;
+    let at = config.index_of(&args.remote);
+    let label = at.and_then(|at| config.effective_remotes().get(at).cloned()).unwrap_or_else(|| args.remote.clone());
+    let change = context
+        .with_pool(&config, async |pool: &std::sync::Arc<Pool>| {
+            context.stoppable(pool.remove_remote(&label, args.alone)).await
+        })
+        .await?;
+    let name = format::printable(&args.remote);
+    if change.state == RemoteState::Removed {
+        if let Some(at) = at {
+            forget(&mut file, &config, at);
+            file.save()?;
+        }
+        context.ui.say(&format!("{name}: removed from the pool and the configuration"))?;
+    } else {
+        context.ui.say(&format!(
+            "{name}: leaving; run this again in {} to finish it (--alone finishes it at once, where no other machine \
+             writes to the pool)",
+            hours(&change)
+        ))?;
+    }
+    context.ui.summary(json!({"remote": args.remote, "change": change}))
+}
+
+fn hours(change: &MemberChange) -> String {
+    format::span(std::time::Duration::from_millis(change.grace_left_ms))
+}
+
+fn push(file: &mut ConfigFile, key: &str, label: &str) {
+    let mut list = file.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
+    list.push(label.into());
+    file.set(key, list);
+}
+
+fn restore(file: &mut ConfigFile, before: [Option<Value>; 2]) -> Result<()> {
+    for (key, value) in ["remotes", "crypt_remotes"].into_iter().zip(before) {
+        match value {
+            Some(value) => file.set(key, value),
+            None => drop(file.remove(key)),
+        }
+    }
+    file.save()
+}
+
+/// The configuration without some of its remotes.
+fn without(config: &Config, positions: &[usize]) -> Config {
+    let mut narrow = config.clone();
+    let kept = |list: &[String]| -> Vec<String> {
+        let each = list.iter().enumerate().filter(|(at, _)| !positions.contains(at));
+        each.map(|(_, label)| label.clone()).collect()
+    };
+    (narrow.remotes, narrow.crypt_remotes) = (kept(&config.remotes), kept(&config.crypt_remotes));
+    narrow
+}
+
+/// Takes everything that is said of a remote out of the file.
+fn forget(file: &mut ConfigFile, config: &Config, at: usize) {
+    for key in ["remotes", "crypt_remotes"] {
+        if let Some(mut list) = file.get(key).and_then(Value::as_array).cloned().filter(|list| at < list.len()) {
+            list.remove(at);
+            file.set(key, list);
+        }
+    }
+    for key in ["remote_weights", "remote_priorities", "remote_quotas", "failure_domains"] {
+        if let Some(mut map) = file.get(key).and_then(Value::as_object).cloned() {
+            map.retain(|name, _| config.index_of(name) != Some(at));
+            file.set(key, map);
+        }
+    }
+}

@@ -1,0 +1,165 @@
+//! What every command works with: the configuration, the pool, the user's wish to stop.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use rclonepool_core::journal::RemoteStatus;
+use rclonepool_core::pool::OpenOptions;
+use rclonepool_core::{Config, Error, ErrorKind, Monitor, Pool, Result};
+use tokio_util::sync::CancellationToken;
+
+use crate::args::Global;
+use crate::log;
+use crate::ui::{Ui, describe};
+
+/// What every command works with.
+pub struct Context {
+    pub ui: Arc<Ui>,
+    pub global: Global,
+    /// Cancelled by Ctrl-C.
+    pub cancel: CancellationToken,
+}
+
+impl Context {
+    /// Where the configuration is, or would be.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when neither `--config` nor a home directory says.
+    pub fn config_path(&self) -> Result<PathBuf> {
+        if let Some(path) = self.global.config.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+            return Ok(path.clone());
+        }
+        let base = match directory("XDG_CONFIG_HOME") {
+            Some(base) => base,
+            None => home()?.join(".config"),
+        };
+        Ok(base.join("rclonepool").join("config.json"))
+    }
+
+    /// The configuration in force. Starts logging, and says once what has no effect.
+    ///
+    /// # Errors
+    /// `Config`: there is none, or it is wrong.
+    pub fn config(&self) -> Result<Config> {
+        let path = self.config_path()?;
+        let config = Config::load(&path).map_err(|error| match error.kind() {
+            ErrorKind::NotFound => first_run(&path),
+            _ => error,
+        })?;
+        let config = self.localise(config)?;
+        let given = config.given.contains("log_level").then_some(config.log_level);
+        log::start(&self.ui, self.global.verbose, given);
+        if !config.show_progress {
+            self.ui.hide_progress();
+        }
+        let notices = config.notices();
+        match notices.as_slice() {
+            [] => {}
+            [one] => self.ui.warn(&one.message),
+            several => {
+                let keys: Vec<&str> = several.iter().map(|notice| notice.key.as_str()).collect();
+                self.ui.warn(&format!(
+                    "{} keys of the configuration have no effect in this version: {} (`rclonepool config validate` says more)",
+                    keys.len(),
+                    keys.join(", ")
+                ));
+            }
+        }
+        Ok(config)
+    }
+
+    /// Puts this machine's directories in their places.
+    ///
+    /// # Errors
+    /// `Config` when a path needs the home directory and there is none.
+    pub fn localise(&self, mut config: Config) -> Result<Config> {
+        if !config.given.contains("manifest_cache_dir")
+            && let Some(cache) = directory("XDG_CACHE_HOME")
+        {
+            config.manifest_cache_dir = cache.join("rclonepool");
+        }
+        if let Ok(home) = home() {
+            config.expand_home(&home);
+        } else if config.enable_manifest_cache && config.manifest_cache_dir.starts_with("~") {
+            // Nothing to keep an index in, and nothing said about where.
+            config.enable_manifest_cache = false;
+        }
+        Ok(config)
+    }
+
+    /// Opens the pool, warns of what is amiss with it, does `work` and closes it, whatever happened.
+    ///
+    /// # Errors
+    /// Those of opening and of the work; `Cancelled`.
+    pub async fn with_pool<T>(&self, config: &Config, work: impl AsyncFnOnce(&Arc<Pool>) -> Result<T>) -> Result<T> {
+        let pool = self.stoppable(Pool::open(config, &open_options())).await?;
+        self.report_view(&pool).await;
+        let done = work(&pool).await;
+        pool.close().await;
+        done
+    }
+
+    /// Does `work` unless the user stops it.
+    ///
+    /// # Errors
+    /// `Cancelled`, or those of the work.
+    pub async fn stoppable<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
+        self.silent_monitor().run(work).await
+    }
+
+    /// Stops when the user says so, and reports nothing.
+    pub fn silent_monitor(&self) -> Monitor {
+        Monitor::new(Arc::new(|_| ()), self.cancel.clone())
+    }
+
+    async fn report_view(&self, pool: &Pool) {
+        let view = pool.view().await;
+        for status in &view.remotes {
+            if let RemoteStatus::Offline(error) = status {
+                self.ui.warn(&describe(error));
+            }
+        }
+        if let Some(error) = &view.later_format {
+            self.ui.warn(error);
+        } else if !view.complete {
+            self.ui.warn(&format!("what is shown may be out of date: {}", view.lacks.join("; ")));
+        }
+    }
+
+    /// Says that a change was acknowledged on less than a view.
+    pub async fn report_stale(&self, pool: &Pool, stale: bool) {
+        if stale {
+            let lacks = pool.view().await.lacks.join("; ");
+            self.ui.warn(&format!(
+                "done with too few remotes to be sure of the newest state ({lacks}): another machine's change may \
+                 have been missed, and fewer losses are survived until the others have it"
+            ));
+        }
+    }
+}
+
+fn first_run(path: &Path) -> Error {
+    Error::new(ErrorKind::Config, format!("there is no pool yet: no configuration {}", path.display())).hint(
+        "`rclonepool init` makes a pool (it asks its questions on a terminal); \
+         `rclonepool init --from REMOTE` finds one that exists; --config names another file",
+    )
+}
+
+/// A directory that an environment variable gives; relative ones are void, as the XDG specification says.
+fn directory(variable: &str) -> Option<PathBuf> {
+    std::env::var_os(variable).map(PathBuf::from).filter(|path| path.is_absolute())
+}
+
+fn home() -> Result<PathBuf> {
+    std::env::home_dir().filter(|path| path.is_absolute()).ok_or_else(|| {
+        Error::new(ErrorKind::Config, "there is no home directory").hint("set HOME, or name the file with --config")
+    })
+}
+
+/// The environment rclone gets.
+pub fn open_options() -> OpenOptions {
+    let ours =
+        std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+    let harmless = |name: &str| !name.starts_with("RCLONE_") || name.starts_with("RCLONE_CONFIG");
+    OpenOptions { inherit_env: ours.filter(|(name, _)| harmless(name)).collect() }
+}
