@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod bench;
+mod daemon;
 mod rclone;
 
 use std::sync::Arc;

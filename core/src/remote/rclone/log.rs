@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::Deserialize;
 use tokio::io::{AsyncBufReadExt, AsyncRead, BufReader};
+use tokio::sync::Notify;
 
 use super::redact::redact;
 
@@ -15,7 +16,7 @@ const KEPT: usize = 8;
 
 /// The newest lines, for the error that says why rclone ended.
 #[derive(Debug, Clone, Default)]
-pub(super) struct LastLines(Arc<Mutex<VecDeque<String>>>);
+pub(super) struct LastLines(Arc<Mutex<VecDeque<String>>>, Arc<Notify>);
 
 impl LastLines {
     fn push(&self, line: String) {
@@ -24,6 +25,11 @@ impl LastLines {
             lines.pop_front();
         }
         lines.push_back(line);
+    }
+
+    /// Waits until the log has ended.
+    pub async fn complete(&self) {
+        self.1.notified().await;
     }
 
     /// All of them on one line.
@@ -66,6 +72,8 @@ pub(super) async fn follow(stderr: impl AsyncRead + Unpin, lines: LastLines) {
         }
     }
     tell(&line, &lines);
+    // One permit is kept for who comes later.
+    lines.1.notify_one();
 }
 
 fn tell(line: &[u8], lines: &LastLines) {

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, sleep, timeout};
 
 use super::RcloneOptions;
@@ -27,6 +28,8 @@ use crate::error::{Error, ErrorKind, Result};
 const START: Duration = Duration::from_secs(30);
 /// SIGTERM lets rclone finish what it does for 10 s. A second one would end it without cleaning up.
 const END: Duration = Duration::from_secs(15);
+/// How long the log may take to end after the process: one it started may keep the pipe open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// How often a daemon is asked whether it is well, and how long it may take to say so.
 const HEALTH_EVERY: Duration = Duration::from_secs(10);
 /// So many unanswered questions in a row mean that it hangs.
@@ -64,15 +67,13 @@ impl Daemon {
             .map_err(|e| Error::new(ErrorKind::Config, format!("rclone cannot be started: {e}")).caused_by(e))?;
         let started = Instant::now();
         let lines = LastLines::default();
-        if let Some(stderr) = child.stderr.take() {
-            tokio::spawn(follow(stderr, lines.clone()));
-        }
+        let follower = child.stderr.take().map(|stderr| tokio::spawn(follow(stderr, lines.clone())));
         let (pid, leash) = (child.id().unwrap_or_default(), child.stdin.take());
         let stage = run_dir.path().to_owned();
         let (ended_tx, ended) = watch::channel(None);
         let (stop, stop_rx) = oneshot::channel();
         let rc = Rc::new(address.clone(), credentials.as_ref());
-        let guarded = Guarded { child, leash, pid, rc: rc.clone(), _run_dir: run_dir };
+        let guarded = Guarded { child, leash, follower, pid, told_to_end: false, rc: rc.clone(), _run_dir: run_dir };
         tokio::spawn(guarded.watch(stop_rx, ended_tx));
 
         let mut daemon = Self {
@@ -87,26 +88,26 @@ impl Daemon {
             ended,
             stop: std::sync::Mutex::new(Some(stop)),
         };
-        match timeout(START, daemon.make_ready(&address, options)).await {
-            Ok(Ok(())) => Ok(daemon),
-            Ok(Err(error)) => {
-                daemon.stop().await;
-                // What an old one says about our arguments explains nothing.
-                environment::check_version(options).await?;
-                Err(error)
-            }
-            Err(_) => {
-                daemon.stop().await;
-                let message = format!("rclone did not answer within {} s: {}", START.as_secs(), daemon.lines.joined());
-                Err(Error::new(ErrorKind::Unavailable, message))
-            }
+        let mut ended = daemon.ended.clone();
+        let ready = tokio::select! {
+            ready = timeout(START, daemon.make_ready(&address, options)) => ready.unwrap_or_else(|_| {
+                Err(Error::new(ErrorKind::Unavailable, format!("rclone did not answer within {} s", START.as_secs())))
+            }),
+            _ = ended.wait_for(Option::is_some) => Ok(()),
+        };
+        let ready = if daemon.is_alive() { ready } else { Err(daemon.ended_early(options).await) };
+        if let Err(error) = ready {
+            daemon.stop().await;
+            // What an old one says about our arguments explains nothing.
+            environment::check_version(options).await?;
+            return Err(error);
         }
+        Ok(daemon)
     }
 
     /// Waits until it answers and makes sure that it is ours and does what is asked of it.
     async fn make_ready(&mut self, address: &Address, options: &RcloneOptions) -> Result<()> {
         while !address.answers().await {
-            self.check_alive(options)?;
             sleep(Duration::from_millis(5)).await;
         }
         #[derive(Deserialize)]
@@ -118,15 +119,14 @@ impl Daemon {
             match self.rc.call::<Pid>("core/pid", &json!({})).await {
                 Ok(Pid { pid }) => break pid,
                 Err(failure) => {
-                    self.check_alive(options)?;
                     tracing::debug!(error = failure.text, "rclone is not ready yet");
                     sleep(Duration::from_millis(50)).await;
                 }
             }
         };
         if pid != self.pid {
+            // Ours may be about to say that the port is taken.
             sleep(Duration::from_millis(500)).await;
-            self.check_alive(options)?;
             return Err(config("another process answers in the place of the rclone we started")
                 .hint("rclone_binary must be rclone itself, or a script that ends in `exec rclone \"$@\"`"));
         }
@@ -156,17 +156,15 @@ impl Daemon {
         Ok(())
     }
 
-    fn check_alive(&self, options: &RcloneOptions) -> Result<()> {
-        if self.is_alive() {
-            return Ok(());
-        }
+    async fn ended_early(&self, options: &RcloneOptions) -> Error {
+        let _ = timeout(LAST_WORDS, self.lines.complete()).await;
         let said = self.last_words();
-        let taken = said.contains("address already in use");
-        let error = match options.port {
-            Some(port) if taken => config(&format!("port {port} is in use")).hint("choose another rclone_daemon_port"),
+        match options.port {
+            Some(port) if said.contains("address already in use") => {
+                config(&format!("port {port} is in use")).hint("choose another rclone_daemon_port")
+            }
             _ => config(&format!("rclone ended at its start: {said}")).hint("see rclone_flags and rclone_binary"),
-        };
-        Err(error)
+        }
     }
 
     /// Whether the process runs.
@@ -240,7 +238,9 @@ struct Guarded {
     child: Child,
     /// The pipe whose end tells the watchdog that we are gone.
     leash: Option<ChildStdin>,
+    follower: Option<JoinHandle<()>>,
     pid: u32,
+    told_to_end: bool,
     rc: Rc,
     _run_dir: RunDir,
 }
@@ -265,21 +265,29 @@ impl Guarded {
                 }
             }
         };
-        // The watchdog goes when it reads a line; at the end of the pipe it would kill somebody by
-        // a process id that is no longer rclone's.
-        if let Some(mut leash) = self.leash.take() {
+        // The watchdog goes when it reads a line; at the end of the pipe it would end somebody by a
+        // process id that is no longer rclone's. If we ended rclone, it is gone already.
+        if let (Some(mut leash), false) = (self.leash.take(), self.told_to_end) {
             let _ = leash.write_all(b"done\n").await;
         }
         let how = status.map_or_else(|e| e.to_string(), |status| status.to_string());
         ended.send_replace(Some(how));
+        // The directory goes when all is said.
+        if let Some(follower) = self.follower.take() {
+            let _ = timeout(LAST_WORDS, follower).await;
+        }
     }
 
     async fn end(&mut self) -> std::io::Result<std::process::ExitStatus> {
+        self.told_to_end = true;
         system::terminate(&mut self.child);
         if let Ok(status) = timeout(END, self.child.wait()).await {
             return status;
         }
-        self.child.start_kill()?;
+        system::kill(&mut self.child);
         self.child.wait().await
     }
 }
+
+#[cfg(all(test, unix))]
+mod tests;

@@ -46,17 +46,33 @@ pub(super) fn on_a_leash(program: &Path) -> Command {
     Command::new(program)
 }
 
-/// Asks a child to end.
+/// Asks a child to end, and what it started with it.
 #[cfg(unix)]
 pub(super) fn terminate(child: &mut Child) {
+    signal(child, rustix::process::Signal::TERM);
+}
+
+/// Ends a child, and what it started with it.
+#[cfg(unix)]
+pub(super) fn kill(child: &mut Child) {
+    signal(child, rustix::process::Signal::KILL);
+}
+
+#[cfg(unix)]
+fn signal(child: &mut Child, signal: rustix::process::Signal) {
     // The id is there until the child was waited for, so it cannot be another's.
     let pid = child.id().and_then(|id| i32::try_from(id).ok()).and_then(rustix::process::Pid::from_raw);
     if let Some(pid) = pid {
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::TERM);
+        let _ = rustix::process::kill_process_group(pid, signal);
     }
 }
 
 #[cfg(not(unix))]
 pub(super) fn terminate(child: &mut Child) {
+    kill(child);
+}
+
+#[cfg(not(unix))]
+pub(super) fn kill(child: &mut Child) {
     let _ = child.start_kill();
 }
