@@ -1,8 +1,11 @@
 //! Real rclone remotes on this machine: directories, crypt, and servers that rclone runs itself.
 
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use rclonepool_core::remote::RcloneOptions;
@@ -155,4 +158,102 @@ pub fn files_below(dir: &Path) -> Vec<PathBuf> {
         if path.is_dir() { found.extend(files_below(&path)) } else { found.push(path) }
     }
     found
+}
+
+/// A WebDAV server that answers puts as it is told, and may keep less than it got.
+pub struct FakeDav {
+    port: u16,
+    state: Arc<Mutex<DavState>>,
+}
+
+struct DavState {
+    answer: String,
+    keep: usize,
+    objects: HashMap<String, usize>,
+}
+
+impl FakeDav {
+    /// Starts one; its threads end with the process.
+    pub fn start() -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let state = DavState { answer: "201 Created".into(), keep: usize::MAX, objects: HashMap::new() };
+        let state = Arc::new(Mutex::new(state));
+        let shared = Arc::clone(&state);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().flatten() {
+                let state = Arc::clone(&shared);
+                std::thread::spawn(move || serve_dav(stream, &state));
+            }
+        });
+        Self { port, state }
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    pub fn answer_puts(&self, status: &str) {
+        self.state.lock().unwrap().answer = status.into();
+    }
+
+    pub fn keep_at_most(&self, bytes: usize) {
+        self.state.lock().unwrap().keep = bytes;
+    }
+}
+
+fn serve_dav(stream: TcpStream, state: &Mutex<DavState>) {
+    let mut reader = BufReader::new(stream);
+    loop {
+        let mut head = String::new();
+        while !head.ends_with("\r\n\r\n") {
+            if reader.read_line(&mut head).unwrap_or(0) == 0 {
+                return;
+            }
+        }
+        let length = head.lines().find_map(|l| l.to_lowercase().strip_prefix("content-length:")?.trim().parse().ok());
+        let length: usize = length.unwrap_or(0);
+        if std::io::copy(&mut (&mut reader).take(length as u64), &mut std::io::sink()).is_err() {
+            return;
+        }
+        let mut words = head.split(' ');
+        let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default().to_owned());
+        let mut state = state.lock().unwrap();
+        let found = state.objects.get(&path).copied();
+        let (status, body) = match method {
+            "PUT" => {
+                if state.answer.starts_with("201") {
+                    let kept = length.min(state.keep);
+                    state.objects.insert(path, kept);
+                }
+                (state.answer.clone(), String::new())
+            }
+            "DELETE" => {
+                let gone = state.objects.remove(&path).is_some();
+                (if gone { "204 No Content" } else { "404 Not Found" }.into(), String::new())
+            }
+            "PROPFIND" => match found {
+                Some(size) => ("207 Multi-Status".to_owned(), multistatus(&path, Some(size))),
+                None if path.ends_with('/') => ("207 Multi-Status".to_owned(), multistatus(&path, None)),
+                None => ("404 Not Found".to_owned(), String::new()),
+            },
+            _ => ("201 Created".to_owned(), String::new()),
+        };
+        drop(state);
+        let answer = format!("HTTP/1.1 {status}\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+        if reader.get_mut().write_all(answer.as_bytes()).is_err() {
+            return;
+        }
+    }
+}
+
+fn multistatus(path: &str, size: Option<usize>) -> String {
+    let properties = match size {
+        Some(size) => format!("<d:resourcetype/><d:getcontentlength>{size}</d:getcontentlength>"),
+        None => "<d:resourcetype><d:collection/></d:resourcetype>".into(),
+    };
+    format!(
+        "<?xml version=\"1.0\"?><d:multistatus xmlns:d=\"DAV:\"><d:response><d:href>{path}</d:href><d:propstat>\
+         <d:prop>{properties}</d:prop><d:status>HTTP/1.1 200 OK</d:status></d:propstat></d:response></d:multistatus>"
+    )
 }

@@ -2,8 +2,10 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
 mod bench;
+mod config;
 mod daemon;
 mod rclone;
+mod traps;
 
 use std::sync::Arc;
 use std::time::Duration;

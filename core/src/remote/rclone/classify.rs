@@ -103,6 +103,7 @@ const TABLE: &[(ErrorKind, &[&str])] = &[
             "login failed",
             "bad password, or",
             "failed to decrypt",
+            "undecryptable",
         ],
     ),
     (
@@ -135,6 +136,9 @@ pub(super) fn error(failure: &Failure, attempt: Attempt, name: &str) -> Error {
     };
     let error = Error::new(kind, message);
     match kind {
+        ErrorKind::Auth if failure.text.contains("undecryptable") => {
+            error.hint("the crypt remote's password is wrong, or what lies there is not of this crypt remote")
+        }
         ErrorKind::Auth => {
             error.hint("see whether `rclone lsd` can use the remote; `rclone config reconnect` signs in again")
         }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::classify::{Attempt, Failure, error};
 use super::process::Daemon;
+use super::redact::redact;
 use super::{Inner, Rclone};
 use crate::error::{Error, ErrorKind, Result};
 
@@ -92,10 +93,18 @@ impl Rclone {
             "name": name, "type": kind, "parameters": parameters,
             "opt": { "obscure": true, "nonInteractive": true },
         });
-        let answer: Answer = self.0.configure("config/create", arguments).await?;
-        if !answer.error.is_empty() || !answer.state.is_empty() {
-            let message = format!("rclone could not finish the remote {name:?} by itself {}", answer.error);
-            return Err(Error::new(ErrorKind::Config, message.trim_end()).hint("make it by `rclone config`"));
+        let created = match self.0.configure::<Answer>("config/create", arguments).await {
+            Ok(Answer { state, error }) if state.is_empty() && error.is_empty() => Ok(()),
+            Ok(Answer { error, .. }) => {
+                let message = format!("rclone could not finish the remote {name:?} by itself {}", redact(&error));
+                Err(Error::new(ErrorKind::Config, message.trim_end()).hint("make it by `rclone config`"))
+            }
+            Err(error) => Err(error),
+        };
+        if let Err(error) = created {
+            // Trap: what it refused to finish stands in its configuration all the same.
+            let _ = self.0.configure::<Value>("config/delete", json!({ "name": name })).await;
+            return Err(error);
         }
         // What it knows of the name, if anything, is out of date.
         let _: Value = self.0.configure("fscache/clear", json!({})).await?;

@@ -280,6 +280,7 @@ impl Guarded {
 
     async fn end(&mut self) -> std::io::Result<std::process::ExitStatus> {
         self.told_to_end = true;
+        self.rc.close();
         system::terminate(&mut self.child);
         if let Ok(status) = timeout(END, self.child.wait()).await {
             return status;

@@ -1,6 +1,7 @@
 //! Calls to a running `rclone rcd`.
 
 use std::ops::Range;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use base64::Engine;
@@ -29,11 +30,14 @@ const PATH: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'-')
 /// User and password of a daemon on a TCP port.
 pub(super) type Credentials = (String, String);
 
+type HttpClient = Client<Connector, Full<Bytes>>;
+
 /// A client of one rclone. Dropping the future of a call closes its connection, and that cancels
 /// the operation in rclone.
 #[derive(Debug, Clone)]
 pub(super) struct Rc {
-    client: Client<Connector, Full<Bytes>>,
+    /// `None` once closed.
+    client: Arc<Mutex<Option<HttpClient>>>,
     authorization: Option<HeaderValue>,
 }
 
@@ -47,7 +51,7 @@ pub(super) struct Download {
 
 impl Rc {
     pub fn new(address: Address, credentials: Option<&Credentials>) -> Self {
-        let client = Client::builder(TokioExecutor::new())
+        let client: HttpClient = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
             .build(Connector(address));
@@ -57,7 +61,13 @@ impl Rc {
             value.set_sensitive(true);
             Some(value)
         });
-        Self { client, authorization }
+        Self { client: Arc::new(Mutex::new(Some(client))), authorization }
+    }
+
+    /// Closes the connections nobody uses. rclone, asked to end, waits 5 s for one that was opened
+    /// and never used, and there are some after every burst of calls. Further calls fail.
+    pub fn close(&self) {
+        self.client.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 
     /// Makes a call such as `operations/stat` and reads its answer.
@@ -108,7 +118,9 @@ impl Rc {
         if let Some(authorization) = &self.authorization {
             request.headers_mut().insert(AUTHORIZATION, authorization.clone());
         }
-        let response = self.client.request(request).await.map_err(|e| lost(with_causes(&e)))?;
+        let client = self.client.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let client = client.ok_or_else(|| lost("rclone is being ended".into()))?;
+        let response = client.request(request).await.map_err(|e| lost(with_causes(&e)))?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
