@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
 
+use super::status::is_same_disk;
 use super::{PlacementSettings, Pool, Settings};
 use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
@@ -121,7 +122,7 @@ impl Placement {
             let used = state.base.iter().flatten().find(|(r, _)| Some(*r) == id).map_or(0, |(_, used)| *used);
             let told = usage.get(at).copied().unwrap_or_default();
             // Several remotes on one disk tell the same figures; none has it to itself.
-            let alone = usage.iter().filter(|u| (u.total, u.free) == (told.total, told.free)).count() <= 1;
+            let alone = usage.iter().filter(|other| is_same_disk(other, &told)).count() <= 1;
             let refuses = match (record.map(|r| r.state), &state.aside[at]) {
                 (None, _) => Some("offline".to_owned()),
                 (Some(RemoteState::Joining | RemoteState::Active), Some((why, until))) if *until > now => {

@@ -147,10 +147,24 @@ pub fn tolerated(redundancy: Redundancy, n: usize) -> usize {
     (survivable / per_remote).min(n.saturating_sub(1))
 }
 
+/// Remotes on one disk tell the same total, and nearly the same free space.
+pub(super) fn is_same_disk(a: &Usage, b: &Usage) -> bool {
+    match (a.total, b.total, a.free, b.free) {
+        (Some(total), Some(other), Some(free), Some(left)) => total == other && free.abs_diff(left) <= total / 1000,
+        _ => false,
+    }
+}
+
 fn free(remotes: &[RemoteReport], redundancy: Redundancy) -> Option<u64> {
     let mut total = 0u64;
+    let mut disks: Vec<Usage> = Vec::new();
     for remote in remotes.iter().filter(|r| r.online && r.state == Some(RemoteState::Active)) {
         let left = remote.quota.map(|quota| quota.saturating_sub(remote.used));
+        // Several remotes on one disk share its free space.
+        if left.is_none() && disks.iter().any(|disk| is_same_disk(disk, &remote.usage)) {
+            continue;
+        }
+        disks.push(remote.usage);
         total = total.saturating_add(match (left, remote.usage.free) {
             (Some(left), Some(free)) => left.min(free),
             (Some(one), None) | (None, Some(one)) => one,

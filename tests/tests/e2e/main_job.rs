@@ -71,7 +71,7 @@ fn a_lost_remote_and_a_lost_machine_lose_nothing() {
     let home = Home::new(clouds.config.path());
     init(&home, "parity:3+1");
     // Larger than what the pool may keep on any one remote.
-    home.set("remote_quotas", r#"{ "c1:": "6MiB", "c2:": "6MiB", "c3:": "6MiB", "c4:": "6MiB" }"#);
+    home.set("remote_quotas", r#"{ "c1:": "13MiB", "c2:": "13MiB", "c3:": "13MiB", "c4:": "13MiB" }"#);
     let file = clouds.file(14 << 20);
     home.run(&["upload", text(&file), "/movies/"]);
     home.run(&["upload", text(&file), "/again.bin"]);
