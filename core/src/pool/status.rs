@@ -1,5 +1,8 @@
 //! The pool at a glance.
 
+use std::collections::BTreeMap;
+use std::path::Path;
+
 use futures_util::future::join_all;
 use serde::Serialize;
 
@@ -7,6 +10,7 @@ use super::Pool;
 use crate::error::Result;
 use crate::id::{PoolId, RemoteId};
 use crate::journal::RemoteStatus;
+use crate::local;
 use crate::redundancy::Redundancy;
 use crate::remote::Usage;
 
@@ -149,13 +153,21 @@ pub fn tolerated(redundancy: Redundancy, n: usize) -> usize {
 
 fn free(remotes: &[RemoteReport], redundancy: Redundancy) -> Option<u64> {
     let mut total = 0u64;
+    // Directories on one disk share what is free there.
+    let mut left_on_disk = BTreeMap::<u64, u64>::new();
     for remote in remotes.iter().filter(|r| r.online && r.state == Some(RemoteState::Active)) {
         let left = remote.quota.map(|quota| quota.saturating_sub(remote.used));
-        total = total.saturating_add(match (left, remote.usage.free) {
+        let mut free = match (left, remote.usage.free) {
             (Some(left), Some(free)) => left.min(free),
             (Some(one), None) | (None, Some(one)) => one,
             (None, None) => return None,
-        });
+        };
+        if let (Some(disk), Some(on_disk)) = (local::device(Path::new(&remote.name)), remote.usage.free) {
+            let shared = left_on_disk.entry(disk).or_insert(on_disk);
+            free = free.min(*shared);
+            *shared -= free;
+        }
+        total = total.saturating_add(free);
     }
     let (data, objects) = (u128::from(redundancy.data), redundancy.objects() as u128);
     u64::try_from(u128::from(total) * data / objects.max(1)).ok()
