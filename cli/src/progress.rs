@@ -36,6 +36,8 @@ pub enum Items {
 #[derive(Debug, Clone, Default)]
 pub struct Tally {
     pub bytes: u64,
+    /// Those of them that did not have to move.
+    pub kept_bytes: u64,
     pub total_bytes: Option<u64>,
     /// Chunks or files.
     pub items: u64,
@@ -140,7 +142,11 @@ impl Counter {
                 if self.items == Items::Chunks {
                     self.tally.items += items;
                 }
-                self.speed.note(Instant::now(), self.tally.bytes);
+                // Bytes that come with their items were there before: resumed chunks, unchanged files.
+                if *items > 0 {
+                    self.tally.kept_bytes += bytes;
+                }
+                self.speed.note(Instant::now(), self.tally.bytes - self.tally.kept_bytes);
             }
             Event::File { path, size, action } => {
                 if self.items == Items::Files {
@@ -216,11 +222,11 @@ impl Counter {
         self.tally.elapsed = self.began.elapsed();
         if let Some(bar) = self.bar.take() {
             // The last line stays, with the speed of the whole.
-            let rate = Some(speed::average(self.tally.bytes, self.tally.elapsed));
+            let rate = speed::average(self.tally.bytes - self.tally.kept_bytes, self.tally.elapsed);
             let columns = console::Term::stderr().size().1;
-            bar.set_message(line::bar(&self.tally, rate, usize::from(columns)));
-            bar.abandon();
             self.ui.set_bar(None);
+            bar.finish_and_clear();
+            self.ui.stderr(&line::bar(&self.tally, Some(rate), usize::from(columns)));
         }
         self.tally
     }

@@ -50,6 +50,14 @@ pub fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<u
     platform::read_at(file, offset, buffer)
 }
 
+/// What tells the disk that an absolute path lies on from other disks; `None` for what is no directory here.
+pub fn device(path: &Path) -> Option<u64> {
+    let metadata = path.metadata().ok().filter(|metadata| path.is_absolute() && metadata.is_dir())?;
+    let (device, inode) = platform::inode(&metadata);
+    // Zeros: the platform does not tell.
+    ((device, inode) != (0, 0)).then_some(device)
+}
+
 fn nanoseconds(time: SystemTime) -> i64 {
     match time.duration_since(UNIX_EPOCH) {
         Ok(after) => i64::try_from(after.as_nanos()).unwrap_or(i64::MAX),

@@ -127,7 +127,7 @@ fn tell(context: &Context, report: &DownloadReport, tally: &Tally, target: &Path
     if dry_run {
         parts.push(format!("would write {}, {}", format::count(report.files, "file"), format::size(report.bytes)));
     } else if report.files > 0 {
-        parts.push(format!("downloaded {}", amount(report.files, report.bytes, tally.elapsed)));
+        parts.push(format!("downloaded {}", amount(report.files, report.bytes, report.bytes, tally.elapsed)));
     }
     if report.unchanged > 0 {
         parts.push(format!("{} unchanged", format::count(report.unchanged, "file")));

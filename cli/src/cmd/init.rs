@@ -25,7 +25,7 @@ pub struct Args {
     #[arg(short, long = "remote", value_name = "REMOTE")]
     remotes: Vec<String>,
 
-    /// none, replication:2, parity:3+1, hybrid:2+1x2 … [default: parity from 3 remotes up]
+    /// none, replication:2, parity:3+1, hybrid:2+1x2 … [default: none]
     #[arg(long, value_name = "MODE")]
     redundancy: Option<Redundancy>,
 
@@ -81,7 +81,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         wizard::ask(&args, context).await?
     } else {
         Wanted {
-            redundancy: args.redundancy.unwrap_or(proposal(args.remotes.len())),
+            redundancy: args.redundancy.unwrap_or_default(),
             remotes: args.remotes,
             chunk_size: args.chunk_size,
             data_prefix: args.data_prefix,

@@ -48,9 +48,9 @@ impl ParallelArgs {
     }
 }
 
-/// `3 files, 96.0 MiB in 2.1 s (45.71 MB/s)`.
-pub fn amount(files: u64, bytes: u64, time: Duration) -> String {
-    let rate = rate(bytes, time) / MB;
+/// `3 files, 96.0 MiB in 2.1 s (45.71 MB/s)`; the speed is that of the bytes that `moved`.
+pub fn amount(files: u64, bytes: u64, moved: u64, time: Duration) -> String {
+    let rate = rate(moved, time) / MB;
     format!("{}, {} in {} ({rate:.2} MB/s)", format::count(files, "file"), format::size(bytes), format::span(time))
 }
 

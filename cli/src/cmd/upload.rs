@@ -205,7 +205,7 @@ fn tell(context: &Context, pool: &Pool, report: &UploadReport, tally: &Tally, ta
     }
     let mut parts = Vec::new();
     if report.files > 0 {
-        parts.push(format!("uploaded {}", amount(report.files, report.bytes, tally.elapsed)));
+        parts.push(format!("uploaded {}", amount(report.files, report.bytes, moved, tally.elapsed)));
     }
     if report.resumed_bytes > 0 {
         parts.push(format!("{} of it were there from an interrupted upload", format::size(report.resumed_bytes)));

@@ -103,7 +103,7 @@ mod tests {
 
     fn tally(bytes: u64, total: Option<u64>, items: u64, total_items: Option<u64>, seconds: u64) -> Tally {
         let elapsed = Duration::from_secs(seconds);
-        Tally { bytes, total_bytes: total, items, total_items, failed: 0, elapsed }
+        Tally { bytes, kept_bytes: 0, total_bytes: total, items, total_items, failed: 0, elapsed }
     }
 
     #[test]

@@ -6,6 +6,7 @@ use rclonepool_core::pool::{InitReport, start_rclone, tolerated};
 use rclonepool_core::{Config, Result};
 use serde_json::json;
 
+use super::proposal;
 use crate::cmd::words;
 use crate::context::{Context, open_options};
 use crate::format;
@@ -27,6 +28,10 @@ pub async fn tell(context: &Context, config: &Config, report: &InitReport, path:
     say(&format!("  redundancy {redundancy}: {}", words::tolerance(may_be_lost, labels.len())))?;
     if let Some(cost) = words::too_few(redundancy, labels.len()) {
         context.ui.warn(&cost);
+    }
+    let better = proposal(labels.len());
+    if report.created && may_be_lost == 0 && better.tolerated() > 0 && redundancy.tolerated() == 0 {
+        say(&format!("  (--redundancy {better} survives the loss of {})", better.tolerated()))?;
     }
     if !plain.is_empty() {
         context.ui.warn(&format!(
