@@ -182,7 +182,7 @@ class HandMade:
     def pool_record(self, layout: Layout, **more: object) -> Json:
         redundancy = {"mode": "parity", "data": layout.data, "parity": layout.parity, "copies": layout.copies}
         body = {"pool": self.pool, "stamp": self.stamp(), "created_ms": 1, "redundancy": redundancy}
-        return {"pool": {**body, "chunk_size": 1 << 20, "strategy": "round_robin", **more}}
+        return {"pool": {**body, "chunk_size": 1 << 20, "strategy": "round_robin", "data_prefix": self.data, **more}}
 
     def remote_record(self, number: int, state: str = "active", stamp: str = "") -> Json:
         body: Json = {"remote": self.remotes[number], "stamp": stamp or self.stamp(), "label": f"label{number}:"}

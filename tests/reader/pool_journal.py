@@ -76,10 +76,10 @@ class Shard:
 class RemoteDir:
     """One remote: a directory with its objects. What cannot be listed is taken as absent."""
 
-    def __init__(self, root: str, manifest_prefix: str, data_prefix: str, report: Report) -> None:
+    def __init__(self, root: str, manifest_prefix: str, report: Report) -> None:
         self.root = root
         self.report = report
-        self.data = os.path.join(root, data_prefix.strip("/"))
+        self.data_prefix = ""  # known when the journal was read
         self.markers: dict[str, set[str]] = {}  # pool: ids of this remote; more than one only by mistake
         self.commits: dict[str, tuple[str, int]] = {}  # name: file, size
         self._shards: dict[str, dict[str, list[Shard]]] = {}
@@ -129,7 +129,7 @@ class RemoteDir:
         first = chunk[0]
         if first not in self._shards:
             found: dict[str, list[Shard]] = {}
-            for name, path, size in self._list(os.path.join(self.data, first)):
+            for name, path, size in self._list(os.path.join(self.root, self.data_prefix, first)):
                 match = _SHARD.fullmatch(name)
                 if match:
                     found.setdefault(match[1], []).append(Shard(int(match[2]), match[3], path, size))
@@ -212,22 +212,22 @@ def load_commits(remotes: Iterable[RemoteDir], every: bool, report: Report) -> t
 
 def counting(commits: dict[str, Commit], damaged: list[Damage], report: Report) -> list[Commit]:
     """The commits whose records count. Reports operations and commits that are not all there."""
-    closed = {part for c in commits.values() if all(p in commits for p in c.closes) for part in c.closes}
-    standing: list[Commit] = []
-    unclosed: list[Commit] = []
-    incomplete: list[Commit] = []
-    for commit in commits.values():
-        if not all(part in commits for part in commit.closes):
-            incomplete.append(commit)
-        elif commit.part_of and commit.name not in closed:
-            unclosed.append(commit)
-        else:
-            standing.append(commit)
-    # What a commit that does not count or is not understood supersedes is still the best there is.
-    superseded = {name for c in standing if not c.refused for name in c.supersedes}
+    superseded: set[str] = set()
+    while True:
+        # A part may be superseded by a commit that counts only because its own parts are: until nothing changes.
+        whole = {c.name for c in commits.values() if all(p in commits or p in superseded for p in c.closes)}
+        closed = {part for name in whole for part in commits[name].closes}
+        standing = [c for c in commits.values() if c.name in whole and (not c.part_of or c.name in closed)]
+        # What a commit that does not count or is not understood supersedes is still the best there is.
+        more = {name for c in standing if not c.refused for name in c.supersedes}
+        if more == superseded:
+            break
+        superseded = more
+    incomplete = [c for c in commits.values() if c.name not in whole]
+    unclosed = [c for c in commits.values() if c.name in whole and c.part_of and c.name not in closed]
     for commit in incomplete:
         if commit.name not in superseded:
-            absent = ", ".join(part for part in commit.closes if part not in commits)
+            absent = ", ".join(part for part in commit.closes if part not in commits and part not in superseded)
             report.fail(f"commit {commit.name} and its operation do not count: its parts {absent} are missing")
     for commit in unclosed:
         if commit.name not in superseded:
@@ -246,6 +246,13 @@ def counting(commits: dict[str, Commit], damaged: list[Damage], report: Report) 
 # --- merging ---
 
 
+def _prefix(body: Json) -> str:
+    prefix = text(body, "data_prefix").strip("/") if "data_prefix" in body else ""
+    if ".." in prefix.split("/"):
+        raise Malformed(f"has a `data_prefix` that leads elsewhere: {prefix}")
+    return prefix
+
+
 class Journal:
     """What all counting commits say together."""
 
@@ -258,6 +265,7 @@ class Journal:
         self.live: dict[str, Entry] = {}
         self._versions: dict[str, dict[bytes, Entry]] = {}
         self._killed: dict[str, str] = {}
+        self._pool: tuple[str, bytes, str] = ("", b"", "")
         self._remotes: dict[str, tuple[int, str, bytes, str]] = {}
         self._places: dict[tuple[str, int, int], set[tuple[str, bytes, Place]]] = {}
         self._lost: set[tuple[str, int, str, str]] = set()
@@ -299,9 +307,12 @@ class Journal:
             remote, state = text(body, "remote", ID), text(body, "state")
             if state not in STATES:
                 raise Malformed(f"has an unknown state: {state}")
-            order = (STATES.index(state), text(body, "stamp", STAMP), record_bytes(kind, body), text(body, "label"))
-            self._remotes[remote] = max(order, self._remotes.get(remote, order))
-        elif kind not in ("pool", "upload", "condemned"):  # these do not matter to who only reads
+            known = (STATES.index(state), text(body, "stamp", STAMP), record_bytes(kind, body), text(body, "label"))
+            self._remotes[remote] = max(known, self._remotes.get(remote, known))
+        elif kind == "pool":
+            order = (text(body, "stamp", STAMP), record_bytes(kind, body), _prefix(body))
+            self._pool = max(order, self._pool)
+        elif kind not in ("upload", "condemned"):  # these do not matter to who only reads
             self.report.note(f"a record of the unknown type `{kind}` is ignored")
 
     def _take_chunk(self, body: Json) -> None:
@@ -337,6 +348,11 @@ class Journal:
                     continue
                 self.live[path] = entry
                 break
+
+    @property
+    def data_prefix(self) -> str:
+        """Where the pool keeps its shards, if a record says it; else empty."""
+        return self._pool[2]
 
     def remote_name(self, remote: str) -> str:
         return self.labels.get(remote) or f"remote {remote}"

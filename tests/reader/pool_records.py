@@ -90,7 +90,7 @@ def texts(source: Json, name: str) -> list[str]:
 # --- the bytes of a record, which decide where stamps are equal ---
 
 _ORDER = {
-    "pool": "pool stamp created_ms redundancy chunk_size strategy commit_quorum trash_hours",
+    "pool": "pool stamp created_ms redundancy chunk_size strategy data_prefix commit_quorum trash_hours",
     "redundancy": "mode data parity copies",
     "remote": "remote stamp label state weight priority quota domain",
     "entry": "path stamp rev mtime_ns created_ms executable content_type properties content",

@@ -28,6 +28,8 @@ from pool_chunks import Contents, Unreadable
 from pool_journal import Journal, RemoteDir, Report, counting, load_commits, shown
 from pool_records import ID, Entry
 
+MANIFEST_PREFIX = "rclonepool_manifests"
+DATA_PREFIX = "rclonepool_data"  # where no record of the pool says another
 COMMANDS = ("ls", "get", "restore", "check")
 
 
@@ -40,7 +42,7 @@ class Pool:
 
     def __init__(self, options: argparse.Namespace, report: Report, every: bool) -> None:
         self.report = report
-        self.remotes = [RemoteDir(d, options.manifest_prefix, options.data_prefix, report) for d in options.remotes]
+        self.remotes = [RemoteDir(d, options.manifest_prefix, report) for d in options.remotes]
         commits, damaged = load_commits(self.remotes, every, report)
         self.id = options.pool or self._only({c.pool for c in commits.values()})
         for remote in self.remotes:
@@ -52,6 +54,9 @@ class Pool:
         if not mine and not damaged:
             raise NoPool(f"no commit of pool {self.id} is there")
         self.journal = Journal(counting(mine, damaged, report), report)
+        prefix = options.data_prefix or self.journal.data_prefix or DATA_PREFIX
+        for remote in self.remotes:
+            remote.data_prefix = prefix.strip("/")
         self.contents = Contents(self.journal, self.remotes, self.id)
         present = {remote_id for remote in self.remotes for remote_id in remote.markers.get(self.id, ())}
         for remote_id, label in sorted(self.journal.labels.items()):
@@ -277,8 +282,8 @@ def parse(arguments: list[str]) -> argparse.Namespace:
     head = argparse.ArgumentParser(
         usage=usage, description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    head.add_argument("--manifest-prefix", default="rclonepool_manifests", metavar="P")
-    head.add_argument("--data-prefix", default="rclonepool_data", metavar="P")
+    head.add_argument("--manifest-prefix", default=MANIFEST_PREFIX, metavar="P")
+    head.add_argument("--data-prefix", metavar="P", help="default: what the pool itself says")
     head.add_argument("--pool", type=_pool_id, metavar="ID", help="where the remotes hold several pools")
     head.add_argument("remotes", nargs="+", metavar="REMOTE_DIR")
     at = next((i for i, argument in enumerate(arguments) if argument in COMMANDS), len(arguments))

@@ -251,6 +251,21 @@ class Commits(ReaderCase):
         got, errors = self.restore(pool.dirs)
         self.assertEqual((got, errors), ({"/p1": "1", "/p2": "2"}, ""))
 
+    def test_closes_counts_superseded_parts(self) -> None:
+        """The parts of an operation were compacted and deleted, the commit that closes it was not."""
+        pool = self.make(1)
+        one = pool.commit(pool.inline("/p1", b"1"), part_of=OPERATION)
+        two = pool.commit(pool.inline("/p2", b"2"), part_of=OPERATION)
+        close = pool.commit(pool.inline("/last", b"last"), closes=[one, two])
+        # A second operation, of which only the closing commit is left, stands by what the first one's heir says.
+        gone = f"{pool.stamp()}-10-{'0' * 16}.json"
+        pool.commit(pool.inline("/p1", b"1"), supersedes=[one, gone], closes=[close])
+        pool.commit(pool.inline("/heir", b"heir"), closes=[gone], supersedes=[two])
+        for name in (one, two):
+            pool.commit_file(name, 0).unlink()
+        got, errors = self.restore(pool.dirs)
+        self.assertEqual((got, errors), ({"/p1": "1", "/last": "last", "/heir": "heir"}, ""))
+
     def test_compressed_commits(self) -> None:
         pool = self.make(1)
         first = pool.commit(pool.inline("/a", b"a"), packed=True)
@@ -308,6 +323,9 @@ class Commits(ReaderCase):
         pool = self.make(1)
         made = pool.chunk(noise(300, "x"), PARITY_2_1)
         short = dict(made.body, units=["AAAA"] * 3)
+        overlap = pool.file("/overlap", bytes(9), (made, 0, 5), (made, 5, 4))
+        extents = body_of(overlap, "entry")["content"]["file"]["extents"]  # type: ignore[index]
+        extents[1]["offset"] = 4
         pool.commit(
             pool.inline("/a", b"a"),
             {"entry": {"path": "/no-stamp"}},
@@ -315,11 +333,13 @@ class Commits(ReaderCase):
             {"chunk": short},
             pool.file("/f", noise(300, "x"), (made, 0, 300)),
             pool.entry("/gap", {"file": {"size": 5, "chunk_size": 1, "extents": []}}),
+            overlap,
         )
         got, errors = self.restore(pool.dirs, code=1)
         self.assertEqual(got, {"/a": "a"})
         self.assertEqual(errors.count("the record is left out"), 2)
         self.assertIn("bytes of checksums for the", errors)
+        self.assertIn("/overlap: its entry has a gap or overlap of extents at byte 5", errors)
         self.assertIn("/gap: its entry has extents of 0 bytes for a file of 5", errors)
 
     def test_name_that_is_not_the_greatest_stamp(self) -> None:

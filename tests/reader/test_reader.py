@@ -259,6 +259,7 @@ class Contents(ReaderCase):
         for lost in (0, 1, 2):
             self.assertEqual(sha256(self.get(pool.lose(lost), "/second")), digest)
             self.assertEqual(self.get(pool.lose(lost), "/part"), part)
+        self.check(pool.dirs)  # frame after frame of one chunk
 
     def test_broken_zstd_frame(self) -> None:
         pool = self.make(1)
@@ -371,9 +372,15 @@ class Remotes(ReaderCase):
         data = noise(300, "prefix")
         made = pool.chunk(data, REPLICATION)
         pool.commit(made.record, pool.file("/f", data, (made, 0, 300)))
-        options = ["--manifest-prefix", "a/m", "--data-prefix", "/a/d/"]
-        self.assertEqual(self.restore(pool.dirs, options=options)[0], {"/f": data.decode("latin-1")})
+        manifests, expected = ["--manifest-prefix", "a/m"], {"/f": data.decode("latin-1")}
+        self.assertEqual(self.restore(pool.dirs, options=[*manifests, "--data-prefix", "/a/d/"])[0], expected)
         self.assertEqual(self.run_reader(pool.dirs, "check")[0], 2)
+        self.restore(pool.dirs, code=1, options=manifests)
+        pool.commit(pool.pool_record(NONE, data_prefix="wrong"))
+        pool.commit(pool.pool_record(NONE))  # says where the data lies
+        self.assertEqual(self.restore(pool.dirs, options=manifests)[0], expected)
+        pool.commit(pool.pool_record(NONE, data_prefix="../elsewhere"))
+        self.assertEqual(self.restore(pool.dirs, code=1, options=manifests)[0], expected)
 
 
 if __name__ == "__main__":

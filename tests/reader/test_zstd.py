@@ -42,6 +42,17 @@ def samples() -> dict[str, bytes]:
     }
 
 
+def windowed(content: bytes) -> bytes:
+    """A frame with a window of 2 MiB, of one compressed block."""
+    return b"\x28\xb5\x2f\xfd\x00\x58" + block(2, len(content), content)
+
+
+def bomb() -> bytes:
+    """A block of 10 bytes for 131,075: one literal, then one sequence that repeats it."""
+    sequence = bytes([1, 0b01010100, 1, 0, 52])  # tables of one code each: one literal, repeat offset, longest match
+    return b"\x08a" + sequence + (1 << 16 | 0xFFFF).to_bytes(3, "little")
+
+
 class Frames(unittest.TestCase):
     def test_frames_of_the_reference_encoder(self) -> None:
         for name, (digest, data) in FRAMES.items():
@@ -76,8 +87,11 @@ class Frames(unittest.TestCase):
         }
         for name, (content, expected) in cases.items():
             with self.subTest(name):
-                windowed = b"\x28\xb5\x2f\xfd\x00\x58" + block(2, len(content), content)
-                self.assertEqual(decompress(windowed), expected)
+                self.assertEqual(decompress(windowed(content)), expected)
+
+    def test_one_sequence(self) -> None:
+        """Predefined tables; states 3, 0, 0: three literals, a match of three at the last offset, which is 1."""
+        self.assertEqual(decompress(windowed(b"\x18abc\x01\x00\x00\x18\x02")), b"abcccc")
 
     def test_limit(self) -> None:
         for name, (_, data) in FRAMES.items():
@@ -111,6 +125,10 @@ class Refused(unittest.TestCase):
             "block header": frame(3, block(3, 3, b"abc")),
             "not the size": frame(4, block(0, 3, b"abc")),
             "checksum": raw_zstd(b"abc", b"1234"),
+            # One literal whose code has two bits, but one bit is there.
+            "Huffman stream": windowed(b"\x12\xc0\x00\x81\x21\x02\x00"),
+            "sequence stream": windowed(b"\x18abc\x01\x00\x00\x30\x04"),  # as in `test_one_sequence`, and a bit more
+            "block is too large": windowed(bomb()),
             "repeats a Huffman table": frame(9, block(2, 5, b"\x93\x00\x00\x01\x01")),
         }
         for reason, data in cases.items():
