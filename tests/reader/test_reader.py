@@ -376,8 +376,8 @@ class Remotes(ReaderCase):
         self.assertEqual(self.restore(pool.dirs, options=[*manifests, "--data-prefix", "/a/d/"])[0], expected)
         self.assertEqual(self.run_reader(pool.dirs, "check")[0], 2)
         self.restore(pool.dirs, code=1, options=manifests)
-        pool.commit(pool.pool_record(NONE, data_prefix="wrong"))
-        pool.commit(pool.pool_record(NONE))  # says where the data lies
+        earlier = pool.pool_record(NONE, data_prefix="wrong")
+        pool.commit(pool.pool_record(NONE), earlier)  # the later one says where the data lies
         self.assertEqual(self.restore(pool.dirs, options=manifests)[0], expected)
         pool.commit(pool.pool_record(NONE, data_prefix="../elsewhere"))
         self.assertEqual(self.restore(pool.dirs, code=1, options=manifests)[0], expected)
