@@ -74,7 +74,6 @@ fn a_lost_remote_and_a_lost_machine_lose_nothing() {
     home.set("remote_quotas", r#"{ "c1:": "13MiB", "c2:": "13MiB", "c3:": "13MiB", "c4:": "13MiB" }"#);
     let file = clouds.file(14 << 20);
     home.run(&["upload", text(&file), "/movies/"]);
-    home.run(&["upload", text(&file), "/again.bin"]);
     drop(home);
 
     std::fs::remove_dir_all(clouds.scratch.path().join("disk2")).unwrap();
