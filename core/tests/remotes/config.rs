@@ -1,10 +1,13 @@
 //! rclone's own configuration, through us.
 
+use std::io::Write;
+use std::process::{Command, Stdio};
+
 use rclonepool_core::ErrorKind;
 use rclonepool_core::remote::Rclone;
 use rclonepool_core::testing::conformance::{content, read};
 
-use crate::bench::{Home, files_below};
+use crate::bench::{Home, files_below, rclone};
 
 #[tokio::test]
 async fn remotes_are_listed_shown_and_made() {
@@ -49,5 +52,38 @@ async fn remotes_are_listed_shown_and_made() {
         assert_eq!(rclone.list_remotes().await.unwrap(), ["crypt-disk", "disk"]);
         assert_eq!(rclone.pid().await.is_some(), daemon, "only for as long as it takes");
         rclone.close().await;
+    }
+}
+
+/// Trap: rclone starts well, and fails when it first needs a configuration that it cannot decrypt.
+#[tokio::test]
+async fn an_encrypted_configuration_needs_its_password() {
+    let home = Home::new();
+    let mut command = Command::new(rclone());
+    command.args(["config", "encryption", "set", "--config"]).arg(home.path("rclone.conf"));
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(b"hush\nhush\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    for daemon in [true, false] {
+        for (password, fine) in [(None, false), (Some("wrong"), false), (Some("hush"), true)] {
+            let mut options = home.options();
+            options.daemon = daemon;
+            options.inherit_env.extend(password.map(|p| ("RCLONE_CONFIG_PASS".into(), p.into())));
+            let seen = match Rclone::start(options).await {
+                Ok(rclone) => {
+                    let seen = rclone.remote("disk:").stat("a").await;
+                    rclone.close().await;
+                    seen
+                }
+                Err(error) => Err(error),
+            };
+            match seen {
+                Ok(found) => assert!(fine && found.is_none()),
+                Err(error) => {
+                    assert!(!fine && error.kind() == ErrorKind::Config, "{error:?}");
+                    assert!(error.to_string().contains("RCLONE_CONFIG_PASS"), "{error}");
+                }
+            }
+        }
     }
 }

@@ -249,6 +249,8 @@ async fn what_cannot_be_started_says_why() {
 
     // One that does is fine.
     let mut options = home.options();
+    // And so are these flags: of copying, of logging, and one of ours.
+    options.flags = ["--fast-list", "--no-traverse", "-v", "--low-level-retries=5"].map(String::from).to_vec();
     options.binary = script(&home, "wrapper", &format!("exec {} \"$@\"", real.display()));
     Rclone::start(options).await.unwrap().close().await;
 }

@@ -97,3 +97,28 @@ async fn without_a_daemon() {
     options.daemon = false;
     conforms(options, "disk:").await;
 }
+
+/// Where rclone sees another /proc than we do, as in a container, it is noticed and served otherwise.
+#[tokio::test]
+async fn where_proc_is_hidden() {
+    let home = Home::new();
+    let script = home.path("hidden");
+    let real = crate::bench::rclone();
+    let text = format!(
+        "#!/bin/sh\nexec unshare -m sh -c 'mount -t tmpfs none /proc && exec \"$@\"' sh {} \"$@\"\n",
+        real.display()
+    );
+    std::fs::write(&script, text).unwrap();
+    std::fs::set_permissions(&script, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    if !std::process::Command::new(&script).arg("version").output().is_ok_and(|out| out.status.success()) {
+        // Not allowed here; `without_memfd` takes the same way.
+        return;
+    }
+    let mut options = home.options();
+    options.binary = script;
+    let rclone = Rclone::start(options).await.unwrap();
+    let remote = rclone.remote("disk:");
+    conformance::file_bodies(&*remote).await;
+    conformance::concurrent_puts_and_gets(&*remote).await;
+    rclone.close().await;
+}

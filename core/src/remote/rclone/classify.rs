@@ -39,6 +39,7 @@ const TABLE: &[(ErrorKind, &[&str])] = &[
             "no such bucket",
             "bucket does not exist",
             "config file is encrypted",
+            "failed to load config file",
             "unable to decrypt configuration",
             "couldn't decrypt configuration",
         ],
@@ -144,6 +145,9 @@ pub(super) fn error(failure: &Failure, attempt: Attempt, name: &str) -> Error {
         }
         ErrorKind::Config if failure.text.contains("section in config") => {
             error.hint("rclone knows no such remote: see `rclone listremotes`, make it with `rclone config`")
+        }
+        ErrorKind::Config if failure.text.contains("decrypt configuration") => {
+            error.hint("give its password in the environment variable RCLONE_CONFIG_PASS")
         }
         ErrorKind::Config => error.hint("see `rclone config`"),
         ErrorKind::Unsupported if attempt == Attempt::Put => error.hint("a smaller chunk_size makes smaller objects"),

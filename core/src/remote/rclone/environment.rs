@@ -63,6 +63,7 @@ pub(super) fn environment(options: &RcloneOptions) -> Vec<(String, String)> {
         .filter(|(name, _)| !name.starts_with("RCLONE_") || name.starts_with("RCLONE_CONFIG"))
         .cloned()
         .collect();
+    // No LOG_LEVEL: beside it rclone refuses a -v among the user's flags.
     let retries = LOW_LEVEL_RETRIES.to_string();
     let ours = [
         ("LOW_LEVEL_RETRIES", retries.as_str()),
@@ -89,7 +90,6 @@ pub(super) fn environment(options: &RcloneOptions) -> Vec<(String, String)> {
         ("CRYPT_STRICT_NAMES", "true"),
         ("ASK_PASSWORD", "false"),
         ("USE_JSON_LOG", "true"),
-        ("LOG_LEVEL", "NOTICE"),
         ("STATS", "0"),
     ];
     variables.extend(ours.map(|(name, value)| (format!("RCLONE_{name}"), value.to_owned())));

@@ -16,7 +16,7 @@ use tokio::time::{Instant, MissedTickBehavior, sleep, timeout};
 
 use super::RcloneOptions;
 use super::body::Source;
-use super::classify::Failure;
+use super::classify::{self, Attempt, Failure};
 use super::connect::Address;
 use super::environment::{self, LOW_LEVEL_RETRIES, RECOMMENDED, Version};
 use super::log::{LastLines, follow};
@@ -150,6 +150,9 @@ impl Daemon {
         if main["LowLevelRetries"].as_u64() != Some(LOW_LEVEL_RETRIES) && !theirs {
             return Err(config("rclone does not take its settings from the environment"));
         }
+        // Trap: rclone reads its configuration only when it first needs it.
+        let remotes = self.rc.call::<Value>("config/listremotes", &json!({})).await;
+        remotes.map_err(|f| classify::error(&f, Attempt::Other, ""))?;
         if options.memfd {
             self.source = Source::probe(&self.rc, &self.source).await;
         }
