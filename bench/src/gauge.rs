@@ -1,6 +1,5 @@
 //! What a process used, as Linux tells.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -93,11 +92,15 @@ fn resident() -> u64 {
     pages.split(' ').nth(1).and_then(|n| n.parse::<u64>().ok()).unwrap_or_default() * rustix::param::page_size() as u64
 }
 
+/// What the kernel calls the scratch files.
+const MEMORY_FILE: &[u8] = b"/memfd:rclonepool";
+
 fn memory_files() -> u64 {
     let open = std::fs::read_dir("/proc/self/fd").into_iter().flatten().flatten();
     let mut seen = std::collections::BTreeSet::new();
     let memory = open.filter_map(|entry| {
-        let is_memory = std::fs::read_link(entry.path()).is_ok_and(|to| to.starts_with(Path::new("/memfd:rclonepool")));
+        let is_memory =
+            std::fs::read_link(entry.path()).is_ok_and(|to| to.as_os_str().as_encoded_bytes().starts_with(MEMORY_FILE));
         let metadata = is_memory.then(|| std::fs::metadata(entry.path()).ok()).flatten()?;
         let (inode, blocks) = (std::os::unix::fs::MetadataExt::ino(&metadata), blocks(&metadata));
         seen.insert(inode).then_some(blocks * 512)
