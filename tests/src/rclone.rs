@@ -69,9 +69,14 @@ impl Config {
 
     /// An S3 remote on `server`; its buckets (the folders the server serves) come after the colon.
     pub fn s3(&mut self, name: &str, server: &Server) {
+        self.s3_at(name, server.url());
+    }
+
+    /// As [`Config::s3`], with a proxy's URL in place of the server's.
+    pub fn s3_at(&mut self, name: &str, url: &str) {
         let options = [
             ("provider", "Rclone"),
-            ("endpoint", server.url()),
+            ("endpoint", url),
             ("access_key_id", Server::USER),
             ("secret_access_key", Server::PASSWORD),
         ];
@@ -80,8 +85,13 @@ impl Config {
 
     /// A WebDAV remote on `server`.
     pub fn webdav(&mut self, name: &str, server: &Server) {
+        self.webdav_at(name, server.url());
+    }
+
+    /// As [`Config::webdav`], with a proxy's URL in place of the server's.
+    pub fn webdav_at(&mut self, name: &str, url: &str) {
         let password = String::from_utf8(run(["obscure", Server::PASSWORD])).expect("ASCII");
-        let options = [("url", server.url()), ("vendor", "rclone"), ("user", Server::USER), ("pass", password.trim())];
+        let options = [("url", url), ("vendor", "rclone"), ("user", Server::USER), ("pass", password.trim())];
         self.section(name, "webdav", &options);
     }
 
@@ -180,7 +190,8 @@ impl Server {
 
     fn start(protocol: &str, directory: &Path, address: &str, options: &[&str]) -> Self {
         let mut command = Command::new(binary());
-        command.args(["serve", protocol, "--addr", address, "--dir-cache-time", "0s", "--config", "/dev/null"]);
+        // Not 0s: its cache would be swept without a pause, at the cost of half a processor.
+        command.args(["serve", protocol, "--addr", address, "--dir-cache-time", "10ms", "--config", "/dev/null"]);
         command.args(options).arg(directory);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}; run scripts/setup"));

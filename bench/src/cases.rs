@@ -1,0 +1,38 @@
+//! The benchmarks, one file each.
+
+mod cpu;
+mod directories;
+mod listing;
+mod memory;
+mod requests;
+mod sum;
+
+use crate::table::Row;
+use crate::{Result, Scale};
+
+/// Their names, in the order they run.
+pub const ALL: [&str; 6] = ["sum", "directories", "cpu", "requests", "memory", "listing"];
+
+/// Runs one.
+///
+/// # Errors
+/// What kept it from being measured.
+pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
+    match name {
+        "sum" => sum::run(scale).await,
+        "directories" => directories::run(scale),
+        "cpu" => cpu::run(scale),
+        "requests" => requests::run(scale).await,
+        "memory" => memory::run(scale),
+        "listing" => listing::run(scale),
+        other => Err(format!("no benchmark {other}").into()),
+    }
+}
+
+const MIB: u64 = 1 << 20;
+
+/// Bytes as MiB, for people.
+#[allow(clippy::cast_precision_loss, reason = "for people")]
+fn mib(bytes: u64) -> f64 {
+    bytes as f64 / MIB as f64
+}

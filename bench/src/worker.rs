@@ -1,0 +1,227 @@
+//! One operation on a pool in a process of its own, so that time, CPU and memory are that operation's alone.
+//!
+//! The benchmark starts itself with a job and reads the outcome from the job's standard output: what a command of
+//! the command line costs, less the parsing of its arguments.
+
+use std::collections::BTreeMap;
+use std::io::Read;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use rclonepool_core::journal::record::{Content, Entry, Record};
+use rclonepool_core::pool::{DownloadOptions, OpenOptions, Source, UploadOptions};
+use rclonepool_core::{Config, Monitor, Pool, PoolPath};
+use serde::{Deserialize, Serialize};
+
+use crate::{Result, gauge};
+
+/// The first argument of a process that does a job.
+pub const ARGUMENT: &str = "job";
+
+/// What to do, after opening the pool of `config`.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Job {
+    /// The configuration's text.
+    pub config: serde_json::Value,
+    /// What to do.
+    pub work: Work,
+    /// Whether to watch memory while it is done, which itself takes some CPU.
+    pub watch_memory: bool,
+}
+
+/// What a job does.
+#[derive(Debug, Serialize, Deserialize)]
+pub enum Work {
+    /// Make the pool.
+    Init,
+    /// Store a file.
+    Upload { from: PathBuf, to: String },
+    /// Store a stream of so many bytes.
+    Stream { bytes: u64, to: String },
+    /// Read a file.
+    Download { from: String, to: PathBuf },
+    /// List a directory.
+    List { directory: String },
+    /// Make small files by commits alone: so many directories of so many files.
+    Fill { directories: u32, files: u32 },
+}
+
+/// What it took.
+#[derive(Debug, Default, Clone, Serialize, Deserialize)]
+pub struct Outcome {
+    /// Seconds from nothing to an open pool.
+    pub open_seconds: f64,
+    /// Seconds of the work itself.
+    pub work_seconds: f64,
+    /// Seconds from the start of the process to its end.
+    pub all_seconds: f64,
+    /// CPU seconds of the whole process, rclone's not included.
+    pub cpu_seconds: f64,
+    /// CPU seconds of the rclone it started.
+    pub rclone_cpu_seconds: f64,
+    /// The most memory the process had resident, in bytes.
+    pub peak_resident: u64,
+    /// The same with the memory files it held, in bytes; 0 where it was not watched.
+    pub peak_memory: u64,
+    /// The same of the rclone it started.
+    pub rclone_peak_resident: u64,
+    /// Calls to all remotes by verb.
+    pub calls: BTreeMap<String, u64>,
+    /// Shard objects the file lies in, after an upload.
+    pub shards: u64,
+    /// Their bytes.
+    pub stored_bytes: u64,
+    /// Entries listed.
+    pub entries: u64,
+}
+
+impl Job {
+    /// A job that does not watch memory.
+    pub fn new(config: &serde_json::Value, work: Work) -> Self {
+        Self { config: config.clone(), work, watch_memory: false }
+    }
+
+    /// Does it in another process.
+    ///
+    /// # Errors
+    /// What that process said.
+    pub fn run(&self) -> Result<Outcome> {
+        let begin = Instant::now();
+        let output = std::process::Command::new(std::env::current_exe()?)
+            .args([ARGUMENT, &serde_json::to_string(self)?])
+            .stdin(std::process::Stdio::null())
+            .stderr(std::process::Stdio::inherit())
+            .output()?;
+        if !output.status.success() {
+            return Err(format!("{:?} failed", self.work).into());
+        }
+        let all_seconds = begin.elapsed().as_secs_f64();
+        Ok(Outcome { all_seconds, ..serde_json::from_slice(&output.stdout)? })
+    }
+
+    /// Does it here.
+    ///
+    /// # Errors
+    /// Those of the pool.
+    pub async fn run_here(self) -> Result<Outcome> {
+        let begin = Instant::now();
+        let watch = self.watch_memory.then(gauge::MemoryWatch::begin);
+        let config = Config::parse(&self.config.to_string())?;
+        let options = OpenOptions { inherit_env: std::env::vars().collect() };
+        if matches!(self.work, Work::Init) {
+            Pool::init(&config, &options).await?;
+            return Ok(Outcome::default());
+        }
+        let pool = Pool::open(&config, &options).await?;
+        let mut outcome = Outcome { open_seconds: begin.elapsed().as_secs_f64(), ..Outcome::default() };
+        let started = Instant::now();
+        self.work.run(&pool, &mut outcome).await?;
+        outcome.work_seconds = started.elapsed().as_secs_f64();
+        for pid in gauge::children() {
+            outcome.rclone_peak_resident += gauge::peak_resident(pid);
+            outcome.rclone_cpu_seconds += gauge::cpu_of(pid);
+        }
+        for metrics in pool.metrics() {
+            for (verb, count) in metrics.snapshot().operations {
+                *outcome.calls.entry(format!("{verb:?}").to_lowercase()).or_default() += count;
+            }
+        }
+        pool.close().await;
+        outcome.peak_memory = watch.map_or(0, gauge::MemoryWatch::end);
+        outcome.peak_resident = gauge::peak_resident(std::process::id());
+        outcome.cpu_seconds = gauge::own_cpu();
+        Ok(outcome)
+    }
+}
+
+impl Work {
+    async fn run(self, pool: &Arc<Pool>, outcome: &mut Outcome) -> Result<()> {
+        let monitor = Monitor::default();
+        match self {
+            Self::Init => {}
+            Self::Upload { from, to } => upload(pool, Source::File(from), &to, outcome).await?,
+            Self::Stream { bytes, to } => {
+                let source = Source::Stream(Box::new(Generated::new().take(bytes)));
+                upload(pool, source, &to, outcome).await?;
+            }
+            Self::Download { from, to } => {
+                let options = DownloadOptions { force: true, ..DownloadOptions::default() };
+                pool.download(&PoolPath::new(&from)?, &to, &options, &monitor).await?;
+            }
+            Self::List { directory } => outcome.entries = pool.list(&PoolPath::new(&directory)?)?.len() as u64,
+            Self::Fill { directories, files } => fill(pool, directories, files).await?,
+        }
+        Ok(())
+    }
+}
+
+async fn upload(pool: &Arc<Pool>, source: Source, to: &str, outcome: &mut Outcome) -> Result<()> {
+    let path = PoolPath::new(to)?;
+    let options = UploadOptions { force: true, ..UploadOptions::default() };
+    let report = pool.upload(source, &path, &options, &Monitor::default()).await?;
+    if report.stale {
+        return Err("the upload was acknowledged by too few remotes".into());
+    }
+    for chunk in pool.stat(&path).await?.chunks {
+        outcome.shards += chunk.shards.len() as u64;
+        outcome.stored_bytes += chunk.shards.iter().map(|shard| shard.size).sum::<u64>();
+    }
+    Ok(())
+}
+
+/// Commits entries as an upload of directories would, one commit for each directory.
+async fn fill(pool: &Arc<Pool>, directories: u32, files: u32) -> Result<()> {
+    for directory in 0..directories {
+        let entry = |file: u32| {
+            let data = format!("{directory}/{file}").into_bytes();
+            let sha256 = rclonepool_core::stage::hash::sha256(&data);
+            Ok(Record::Entry(Entry {
+                path: PoolPath::new(&format!("/photos/{directory:04}/IMG_{file:05}.jpg"))?,
+                stamp: rclonepool_core::id::Stamp::ZERO,
+                rev: 0,
+                mtime_ns: i64::from(file),
+                created_ms: 1,
+                executable: false,
+                content_type: None,
+                content: Content::Inline { sha256, data },
+            }))
+        };
+        let records = (0..files).map(entry).collect::<Result<Vec<_>>>()?;
+        let view = pool.view().await;
+        let receipt = pool.journal().commit(&view, records).await?;
+        if receipt.stale {
+            return Err("a commit was acknowledged by too few remotes".into());
+        }
+    }
+    Ok(())
+}
+
+/// Endless bytes that differ from block to block and cost little.
+struct Generated {
+    block: Vec<u8>,
+    count: u64,
+    at: usize,
+}
+
+impl Generated {
+    fn new() -> Self {
+        let mut block = vec![0; 1 << 20];
+        rand::fill(block.as_mut_slice());
+        Self { block, count: 0, at: 0 }
+    }
+}
+
+impl Read for Generated {
+    fn read(&mut self, into: &mut [u8]) -> std::io::Result<usize> {
+        if self.at == self.block.len() {
+            self.count += 1;
+            self.block[..8].copy_from_slice(&self.count.to_le_bytes());
+            self.at = 0;
+        }
+        let length = into.len().min(self.block.len() - self.at);
+        into[..length].copy_from_slice(&self.block[self.at..self.at + length]);
+        self.at += length;
+        Ok(length)
+    }
+}
