@@ -13,6 +13,7 @@ use crate::pool::{Pool, Settings};
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
 use crate::remote::memory::{MemoryRemote, MemoryStore};
+use crate::remote::wrap::{LimitOptions, LimitRemote};
 use crate::stage::place::Strategy;
 
 /// Time and randomness of one simulated machine.
@@ -63,6 +64,8 @@ pub struct World {
     pub now: Arc<AtomicU64>,
     /// The settings of pools over it.
     pub settings: Settings,
+    /// Transfers at a time on each remote; `None` for no limit.
+    pub connections: Option<usize>,
     seed: u64,
     opened: AtomicU64,
 }
@@ -98,6 +101,7 @@ impl World {
             faults: (0..n as u64).map(|i| Faults::new(seed ^ i << 32, FaultPlan::default())).collect(),
             now: Arc::new(AtomicU64::new(START_MS)),
             settings: settings(redundancy, chunk_size),
+            connections: None,
             seed,
             opened: AtomicU64::new(0),
         }
@@ -115,7 +119,11 @@ impl World {
         pairs
             .map(|(i, (store, faults))| {
                 let bare: SharedRemote = Arc::new(MemoryRemote::on(format!("m{i}:"), store.clone()));
-                Arc::new(FaultRemote::new(bare, faults.clone(), crash.clone())) as SharedRemote
+                let faulty: SharedRemote = Arc::new(FaultRemote::new(bare, faults.clone(), crash.clone()));
+                match self.connections {
+                    Some(large) => Arc::new(LimitRemote::new(faulty, &LimitOptions { small: large, large })),
+                    None => faulty,
+                }
             })
             .collect()
     }

@@ -103,3 +103,23 @@ async fn namespace_operations_show_on_another_machine() {
     b.sync().await.unwrap();
     assert_eq!(get(&b, "/z/1").await.unwrap_err().kind(), ErrorKind::NotFound);
 }
+
+/// Several shards of every chunk on one remote, several chunks at a time, few connections: nobody waits for ever.
+#[tokio::test(start_paused = true)]
+async fn fewer_remotes_than_shards_and_few_connections_do_not_lock_up() {
+    let mut world = World::new(2, "parity:4+2".parse().unwrap(), CHUNK, 4);
+    world.connections = Some(1);
+    let id = world.init().await.unwrap();
+    let pool = world.open(id).await.unwrap();
+    let bytes = content(9, 40 * usize::try_from(CHUNK).unwrap());
+    put(&pool, "/f", &bytes).await.unwrap();
+    let target = tempfile::tempdir().unwrap();
+    let download = pool.download(
+        &path("/f"),
+        &target.path().join("f"),
+        &rclonepool_core::pool::DownloadOptions::default(),
+        &rclonepool_core::Monitor::default(),
+    );
+    tokio::time::timeout(std::time::Duration::from_secs(3600), download).await.unwrap().unwrap();
+    assert_eq!(std::fs::read(target.path().join("f")).unwrap(), bytes);
+}
