@@ -114,12 +114,9 @@ async fn fewer_remotes_than_shards_and_few_connections_do_not_lock_up() {
     let bytes = content(9, 40 * usize::try_from(CHUNK).unwrap());
     put(&pool, "/f", &bytes).await.unwrap();
     let target = tempfile::tempdir().unwrap();
-    let download = pool.download(
-        &path("/f"),
-        &target.path().join("f"),
-        &rclonepool_core::pool::DownloadOptions::default(),
-        &rclonepool_core::Monitor::default(),
-    );
+    let (target, from) = (target.path().join("f"), path("/f"));
+    let (options, monitor) = (rclonepool_core::pool::DownloadOptions::default(), rclonepool_core::Monitor::default());
+    let download = pool.download(&from, &target, &options, &monitor);
     tokio::time::timeout(std::time::Duration::from_secs(3600), download).await.unwrap().unwrap();
-    assert_eq!(std::fs::read(target.path().join("f")).unwrap(), bytes);
+    assert_eq!(std::fs::read(target).unwrap(), bytes);
 }
