@@ -80,6 +80,21 @@ impl Default for Rules {
     }
 }
 
+/// Sizes that tests make small; fixed elsewhere.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// How many commits of one tier are merged.
+    pub compact_from: usize,
+    /// Where an operation is split into several commits, in plain bytes of records.
+    pub part_bytes: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { compact_from: compact::FAN_IN, part_bytes: commit::PART_BYTES_MAX }
+    }
+}
+
 /// The journal of one pool, as one process reads and writes it.
 #[derive(Debug)]
 pub struct Journal {
@@ -90,6 +105,7 @@ pub struct Journal {
     index: Arc<Index>,
     remotes: Vec<SharedRemote>,
     rules: Rules,
+    limits: Limits,
     latest: Mutex<Stamp>,
     // Puts of commits that may outlive the operation that began them, and what they put where.
     offers: Mutex<JoinSet<()>>,
@@ -119,6 +135,7 @@ impl Journal {
             index,
             remotes,
             rules: Rules::default(),
+            limits: Limits::default(),
             latest,
             offers: Mutex::default(),
             offering: Arc::default(),
@@ -146,9 +163,25 @@ impl Journal {
     }
 
     /// Switches rules off, to show what they prevent.
-    #[cfg(feature = "testing")]
+    #[cfg(any(test, feature = "testing"))]
     pub fn set_rules(&mut self, rules: Rules) {
         self.rules = rules;
+    }
+
+    /// Makes small pools meet what otherwise only large ones do.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn set_limits(&mut self, limits: Limits) {
+        self.limits = limits;
+    }
+
+    /// Where markers and commits lie on a remote.
+    pub fn manifest_prefix(&self) -> &str {
+        &self.manifest_prefix
+    }
+
+    /// Who makes this journal's stamps.
+    pub fn writer(&self) -> WriterId {
+        self.writer
     }
 
     /// Who is a member, as the journal says.

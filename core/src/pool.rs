@@ -136,15 +136,14 @@ impl Pool {
         pool: PoolId,
         settings: Settings,
         remotes: Vec<SharedRemote>,
-        index: Index,
+        index: impl Into<Arc<Index>>,
         env: SharedEnv,
     ) -> Result<Self> {
-        let index = Arc::new(index);
-        let journal = Journal::new(pool, &settings.manifest_prefix, remotes, index.clone(), env.clone())?;
+        let journal = Journal::new(pool, &settings.manifest_prefix, remotes, index.into(), env.clone())?;
         Self::over(journal, settings, env).await
     }
 
-    async fn over(journal: Journal, settings: Settings, env: SharedEnv) -> Result<Self> {
+    pub(crate) async fn over(journal: Journal, settings: Settings, env: SharedEnv) -> Result<Self> {
         let view = journal.sync().await?;
         let index = journal.index().clone();
         if index.pool()?.is_none() && view.online().is_empty() {

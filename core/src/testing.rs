@@ -3,6 +3,8 @@
 
 pub mod conformance;
 pub mod fault;
+pub mod history;
 pub mod record;
 pub mod reference;
+pub mod sim;
 pub mod world;

@@ -49,6 +49,7 @@ fn dump(index: &Index) -> (Merged, BTreeMap<RemoteId, RemoteUse>) {
         versions: (text("versions GROUP BY path").into_iter())
             .map(|path| (path.clone(), index.versions(&path).unwrap().into_iter().rev().collect()))
             .collect(),
+        uploads: ids("SELECT DISTINCT chunk FROM upload_chunks, uploads WHERE NOT ended AND uploads.upload = upload_chunks.upload").into_iter().collect(),
     };
     (merged, index.remote_use().unwrap().into_iter().collect())
 }

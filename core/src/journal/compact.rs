@@ -17,7 +17,7 @@ use crate::index::{KnownCommit, Mark};
 use crate::remote::{Body, read_whole};
 
 /// How many commits of one tier are merged.
-const FAN_IN: usize = 16;
+pub(super) const FAN_IN: usize = 16;
 /// The smallest tier holds commits up to this many bytes; each further tier eight times as many.
 const TIER_BYTES: u64 = 16 << 10;
 /// Commits larger than this stay as they are.
@@ -37,12 +37,13 @@ impl Journal {
     /// Those of the index. Trouble with remotes ends the attempt without an error.
     pub async fn compact(&self) -> Result<Option<CommitName>> {
         // Jitter, so that two machines seldom merge the same tier at once.
-        let jitter = usize::try_from(self.env.random() % 8).unwrap_or(0);
-        if self.full_tier(FAN_IN + jitter)?.is_none() {
+        let count = self.limits.compact_from;
+        let jitter = usize::try_from(self.env.random() % (count as u128 / 2 + 1)).unwrap_or(0);
+        if self.full_tier(count + jitter)?.is_none() {
             return Ok(None);
         }
         let Some(view) = self.settled_view().await? else { return Ok(None) };
-        let Some(inputs) = self.full_tier(FAN_IN)? else { return Ok(None) };
+        let Some(inputs) = self.full_tier(count)? else { return Ok(None) };
         let handles = self.handles(&view);
         let mut commits = BTreeMap::new();
         for name in inputs {

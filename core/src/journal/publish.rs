@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use bytes::Bytes;
 use tokio::sync::mpsc;
 
-use super::commit::{Commit, CommitName, PART_BYTES_MAX};
+use super::commit::{Commit, CommitName};
 use super::membership::{Membership, Reach};
 use super::record::{Record, canonical};
 use super::sync::object;
@@ -83,7 +83,7 @@ impl Journal {
         let mut bytes = 0;
         for record in records {
             let size = canonical(&record).len() + 1;
-            if bytes + size > PART_BYTES_MAX && bytes > 0 {
+            if bytes + size > self.limits.part_bytes && bytes > 0 {
                 groups.push(Vec::new());
                 bytes = 0;
             }

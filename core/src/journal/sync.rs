@@ -56,7 +56,7 @@ pub struct View {
     /// Boot clock when the first listing began, in milliseconds.
     pub taken_at_ms: u64,
     /// Which online member holds which commits.
-    pub(super) held: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    pub(crate) held: BTreeMap<RemoteId, BTreeSet<CommitName>>,
 }
 
 impl View {
@@ -354,7 +354,7 @@ impl Journal {
     }
 
     /// The handle of each online remote.
-    pub(super) fn handles(&self, view: &View) -> BTreeMap<RemoteId, SharedRemote> {
+    pub(crate) fn handles(&self, view: &View) -> BTreeMap<RemoteId, SharedRemote> {
         let pairs = view.remotes.iter().zip(&self.remotes);
         pairs.filter_map(|(status, remote)| Some((status.id()?, remote.clone()))).collect()
     }
@@ -401,7 +401,7 @@ pub(super) fn object(manifest_prefix: &str, name: &CommitName) -> String {
 }
 
 /// Reads a commit from whichever holder gives it undamaged.
-pub(super) async fn read_commit(
+pub(crate) async fn read_commit(
     handles: &BTreeMap<RemoteId, SharedRemote>,
     held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
     manifest_prefix: &str,

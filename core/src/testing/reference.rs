@@ -4,10 +4,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::id::{ChunkId, Nonce, RemoteId, Stamp};
+use crate::id::{ChunkId, Nonce, OperationId, RemoteId, Stamp};
 use crate::index::Mark;
 use crate::journal::commit::{Commit, CommitName};
-use crate::journal::record::{ChunkRecord, Entry, Place, PoolRecord, Record, RemoteRecord, canonical};
+use crate::journal::record::{ChunkRecord, Entry, Place, PoolRecord, Record, RemoteRecord, UploadRecord, canonical};
 use crate::path::PoolPath;
 
 /// What a set of commits says.
@@ -27,6 +27,8 @@ pub struct Merged {
     pub deleted: BTreeMap<PoolPath, Stamp>,
     /// Every version of every path, void and killed ones too.
     pub versions: BTreeMap<PoolPath, Vec<Entry>>,
+    /// The chunks that uploads under way keep.
+    pub uploads: BTreeSet<ChunkId>,
 }
 
 /// Merges commits; each name at most once.
@@ -79,9 +81,14 @@ fn state(records: &[&Record]) -> Merged {
                     merged.pool = Some(r.clone());
                 }
             }
-            Record::Chunk(_) | Record::Shard(_) | Record::Upload(_) => {}
+            Record::Upload(_) | Record::Chunk(_) | Record::Shard(_) => {}
         }
     }
+    let uploads: Vec<&UploadRecord> =
+        records.iter().filter_map(|r| if let Record::Upload(upload) = r { Some(upload) } else { None }).collect();
+    let ended: BTreeSet<OperationId> = uploads.iter().filter(|r| r.ended).map(|r| r.upload).collect();
+    merged.uploads =
+        uploads.iter().filter(|r| !ended.contains(&r.upload)).flat_map(|r| r.chunks.iter().copied()).collect();
     let dropped = |chunk: &ChunkId| merged.marks.get(chunk) == Some(&Mark::Dropped);
     for (path, versions) in &mut merged.versions {
         versions.sort_by_key(|v| (v.stamp, v.rev, canonical(v)));

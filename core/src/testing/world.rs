@@ -1,6 +1,6 @@
 //! A pool in memory: remotes that can be damaged, writers that can crash, clocks that can lie.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use crate::env::{Env, SharedEnv};
 use crate::error::Result;
 use crate::id::PoolId;
 use crate::index::Index;
+use crate::journal::{Journal, Limits, Rules};
 use crate::pool::{Pool, Settings};
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
@@ -16,11 +17,36 @@ use crate::remote::memory::{MemoryRemote, MemoryStore};
 use crate::remote::wrap::{LimitOptions, LimitRemote};
 use crate::stage::place::Strategy;
 
+/// Simulated time, shared by all machines of a world.
+#[derive(Debug, Default)]
+pub struct Clock {
+    passed_ms: AtomicU64,
+    // The runtime's paused clock runs along, once it is followed.
+    followed: OnceLock<tokio::time::Instant>,
+}
+
+impl Clock {
+    /// Milliseconds since 1970.
+    pub fn ms(&self) -> u64 {
+        let slept = self.followed.get().map_or(Duration::ZERO, tokio::time::Instant::elapsed);
+        START_MS + self.passed_ms.load(Ordering::Relaxed) + u64::try_from(slept.as_millis()).unwrap_or(0)
+    }
+
+    /// Lets time pass.
+    pub fn pass(&self, time: Duration) {
+        self.passed_ms.fetch_add(u64::try_from(time.as_millis()).unwrap_or(0), Ordering::Relaxed);
+    }
+
+    /// Runs along with the runtime's clock from now on, which should be a paused one.
+    pub fn follow_runtime(&self) {
+        self.followed.get_or_init(tokio::time::Instant::now);
+    }
+}
+
 /// Time and randomness of one simulated machine.
 #[derive(Debug)]
 pub struct SimEnv {
-    /// Milliseconds of simulated time, shared by all machines.
-    now: Arc<AtomicU64>,
+    clock: Arc<Clock>,
     /// How wrong this machine's wall clock is, in milliseconds.
     skew: AtomicI64,
     random: std::sync::Mutex<SplitMix>,
@@ -28,8 +54,8 @@ pub struct SimEnv {
 
 impl SimEnv {
     /// A machine of a world; `seed` makes its randomness.
-    pub fn new(now: Arc<AtomicU64>, seed: u64) -> Arc<Self> {
-        Arc::new(Self { now, skew: AtomicI64::new(0), random: std::sync::Mutex::new(SplitMix(seed)) })
+    pub fn new(clock: Arc<Clock>, seed: u64) -> Arc<Self> {
+        Arc::new(Self { clock, skew: AtomicI64::new(0), random: std::sync::Mutex::new(SplitMix(seed)) })
     }
 
     /// Makes its wall clock wrong.
@@ -40,11 +66,11 @@ impl SimEnv {
 
 impl Env for SimEnv {
     fn wall_ms(&self) -> u64 {
-        self.now.load(Ordering::Relaxed).saturating_add_signed(self.skew.load(Ordering::Relaxed))
+        self.clock.ms().saturating_add_signed(self.skew.load(Ordering::Relaxed))
     }
 
     fn boot_ms(&self) -> u64 {
-        self.now.load(Ordering::Relaxed)
+        self.clock.ms()
     }
 
     fn random(&self) -> u128 {
@@ -60,18 +86,22 @@ pub struct World {
     pub stores: Vec<MemoryStore>,
     /// What goes wrong on each remote.
     pub faults: Vec<Arc<Faults>>,
-    /// Simulated time in milliseconds.
-    pub now: Arc<AtomicU64>,
+    /// Simulated time.
+    pub clock: Arc<Clock>,
     /// The settings of pools over it.
     pub settings: Settings,
     /// Transfers at a time on each remote; `None` for no limit.
     pub connections: Option<usize>,
+    /// The rules that pools over it obey.
+    pub rules: Rules,
+    /// The limits that pools over it keep.
+    pub limits: Limits,
     seed: u64,
     opened: AtomicU64,
 }
 
 /// When a world's clock starts: 2020-09-13.
-const START_MS: u64 = 1_600_000_000_000;
+pub const START_MS: u64 = 1_600_000_000_000;
 
 /// Settings for small pools: chunks of `chunk_size` bytes, everything else as by default.
 pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
@@ -99,9 +129,11 @@ impl World {
         Self {
             stores: (0..n).map(|_| MemoryStore::default()).collect(),
             faults: (0..n as u64).map(|i| Faults::new(seed ^ i << 32, FaultPlan::default())).collect(),
-            now: Arc::new(AtomicU64::new(START_MS)),
+            clock: Arc::default(),
             settings: settings(redundancy, chunk_size),
             connections: None,
+            rules: Rules::default(),
+            limits: Limits::default(),
             seed,
             opened: AtomicU64::new(0),
         }
@@ -110,7 +142,7 @@ impl World {
     /// A new machine.
     pub fn machine(&self) -> Arc<SimEnv> {
         let n = self.opened.fetch_add(1, Ordering::Relaxed);
-        SimEnv::new(self.now.clone(), SplitMix(self.seed ^ n).bits())
+        SimEnv::new(self.clock.clone(), SplitMix(self.seed ^ n).bits())
     }
 
     /// The remotes, as a machine that crashes with `crash` sees them.
@@ -149,13 +181,35 @@ impl World {
     ///
     /// # Errors
     /// Those of opening.
-    pub async fn open_as(&self, pool: PoolId, env: SharedEnv, crash: &Arc<Crash>, index: Index) -> Result<Arc<Pool>> {
-        let opened = Pool::assemble(pool, self.settings.clone(), self.remotes(crash), index, env).await?;
-        Ok(Arc::new(opened))
+    pub async fn open_as(
+        &self,
+        pool: PoolId,
+        env: SharedEnv,
+        crash: &Arc<Crash>,
+        index: impl Into<Arc<Index>>,
+    ) -> Result<Arc<Pool>> {
+        self.open_over(pool, env, self.remotes(crash), index).await
+    }
+
+    /// Opens the pool on a given machine that sees these remotes.
+    ///
+    /// # Errors
+    /// Those of opening.
+    pub async fn open_over(
+        &self,
+        pool: PoolId,
+        env: SharedEnv,
+        remotes: Vec<SharedRemote>,
+        index: impl Into<Arc<Index>>,
+    ) -> Result<Arc<Pool>> {
+        let mut journal = Journal::new(pool, &self.settings.manifest_prefix, remotes, index.into(), env.clone())?;
+        journal.set_rules(self.rules);
+        journal.set_limits(self.limits);
+        Ok(Arc::new(Pool::over(journal, self.settings.clone(), env).await?))
     }
 
     /// Lets time pass.
     pub fn pass(&self, time: Duration) {
-        self.now.fetch_add(u64::try_from(time.as_millis()).unwrap_or(0), Ordering::Relaxed);
+        self.clock.pass(time);
     }
 }
