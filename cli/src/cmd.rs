@@ -18,7 +18,7 @@ pub mod upload;
 pub mod version;
 mod words;
 
-use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
+use rclonepool_core::{Error, ErrorKind, Pool, PoolPath, Result};
 
 use crate::args::Command;
 use crate::context::Context;
@@ -59,6 +59,17 @@ impl Target {
     pub fn new(text: &str) -> Result<Self> {
         Ok(Self { path: PoolPath::new(text)?, into: text.ends_with('/') })
     }
+}
+
+/// Refuses to read a directory as if it were a file.
+///
+/// # Errors
+/// `InvalidArgument`; those of the index.
+pub fn check_is_no_directory(pool: &Pool, path: &PoolPath) -> Result<()> {
+    if pool.entry(path)?.is_some() || !pool.is_directory(path)? {
+        return Ok(());
+    }
+    Err(Error::new(ErrorKind::InvalidArgument, "is a directory").at_path(path).hint("`download` writes directories"))
 }
 
 /// The error of a command that did only a part of what it was asked for.

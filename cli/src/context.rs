@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::args::Global;
 use crate::log;
-use crate::ui::{Ui, describe};
+use crate::ui::{Ui, describe_all};
 
 /// What every command works with.
 pub struct Context {
@@ -116,7 +116,7 @@ impl Context {
         let view = pool.view().await;
         for status in &view.remotes {
             if let RemoteStatus::Offline(error) = status {
-                self.ui.warn(&describe(error));
+                self.ui.warn(&describe_all(error));
             }
         }
         if let Some(error) = &view.later_format {

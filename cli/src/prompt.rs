@@ -29,8 +29,8 @@ impl<'a> Prompt<'a> {
         let shown = if default.is_empty() { String::new() } else { format!(" [{default}]") };
         let text = format!("{question}{shown}: ");
         let answer = tokio::task::spawn_blocking(move || {
-            let mut out = std::io::stderr().lock();
-            out.write_all(text.as_bytes()).and_then(|()| out.flush())?;
+            // Locked no longer than that: a signal's message may come while we wait.
+            std::io::stderr().write_all(text.as_bytes())?;
             let mut line = String::new();
             Ok((std::io::stdin().lock().read_line(&mut line)?, line))
         });

@@ -257,6 +257,14 @@ pub fn describe(error: &Error) -> String {
     format::printable(&format!("{remote}{path}{}", error.message()))
 }
 
+/// An error on one line, with its hint.
+pub fn describe_all(error: &Error) -> String {
+    match error.next_step() {
+        Some(hint) => format!("{} ({})", describe(error), format::printable(hint)),
+        None => describe(error),
+    }
+}
+
 /// Whether the reader of our standard output went away, which is its right.
 pub fn is_broken_pipe(error: &Error) -> bool {
     let source = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());

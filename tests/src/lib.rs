@@ -5,9 +5,11 @@
 #![allow(clippy::panic)] // the way a test fails
 
 pub mod built;
+pub mod cli;
 pub mod home;
 pub mod rclone;
 pub mod repository;
+pub mod shell;
 
 /// A private directory that is gone when the value is dropped.
 pub fn scratch() -> tempfile::TempDir {

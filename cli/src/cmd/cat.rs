@@ -4,6 +4,7 @@ use rclonepool_core::config::ByteSize;
 use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
 use serde_json::json;
 
+use super::check_is_no_directory;
 use crate::context::Context;
 
 /// Write the content of files to standard output
@@ -36,6 +37,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             let (monitor, mut out) = (context.silent_monitor(), tokio::io::stdout());
             let mut written = 0;
             for path in &paths {
+                check_is_no_directory(pool, path)?;
                 written += pool.read_to(path, Some(start..end), &mut out, &monitor).await?;
             }
             context.ui.summary(json!({"bytes": written, "files": paths.len()}))

@@ -7,8 +7,8 @@ use rclonepool_core::pool::{DownloadOptions, DownloadReport};
 use rclonepool_core::{Error, ErrorKind, Event, Pool, PoolPath, Result};
 use serde_json::json;
 
-use super::partial;
 use super::transfer::{FilterArgs, ParallelArgs, amount, done_of, interrupted};
+use super::{check_is_no_directory, partial};
 use crate::context::Context;
 use crate::format;
 use crate::progress::{Files, Items, Progress, Tally};
@@ -112,6 +112,7 @@ async fn download(
 }
 
 async fn write_out(context: &Context, pool: &Arc<Pool>, source: &PoolPath) -> Result<()> {
+    check_is_no_directory(pool, source)?;
     let size = pool.entry(source)?.map_or(0, |entry| entry.content.size());
     let progress = Progress::start(&context.ui, Items::Files, Files::Quiet, &context.cancel);
     progress.monitor().event(&Event::Total { bytes: size, items: 1 });
@@ -138,7 +139,7 @@ fn tell(context: &Context, report: &DownloadReport, tally: &Tally, target: &Path
     context.ui.say(&format!("{shown}: {}", parts.join("; ")))?;
     if report.degraded > 0 {
         context.ui.warn(&format!(
-            "{} had to be rebuilt in part: shards are missing, damaged or offline",
+            "shards of {} are missing or damaged, and were rebuilt",
             format::count(report.degraded, "file")
         ));
     }

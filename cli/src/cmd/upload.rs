@@ -214,7 +214,7 @@ fn tell(context: &Context, pool: &Pool, report: &UploadReport, tally: &Tally, ta
         parts.push(format!("{} unchanged", format::count(report.unchanged, "file")));
     }
     if report.skipped > 0 {
-        parts.push(format!("{} left out", format::count(report.skipped, "link or special file")));
+        parts.push(format!("{} left out (links and special files)", report.skipped));
     }
     if parts.is_empty() {
         parts.push("nothing to upload".into());

@@ -134,7 +134,7 @@ impl Pool {
         for (_, path) in sources {
             self.check_target(path)?;
         }
-        let scan = self.scan(sources, options).await?;
+        let scan = monitor.run(self.scan(sources, options)).await?;
         monitor.event(&Event::Total { bytes: scan.bytes, items: scan.found.len() as u64 });
         let mut report = UploadReport { skipped: scan.skipped, stale: !view.complete, ..UploadReport::default() };
         for (path, error) in scan.failed {

@@ -1,0 +1,14 @@
+//! The command line, over plain directories.
+
+mod bad_config;
+mod bad_data;
+mod bad_remotes;
+mod everyday;
+mod help;
+mod init;
+mod interrupt;
+mod json;
+mod membership;
+mod paths;
+mod transfer;
+mod wizard;
