@@ -48,7 +48,7 @@ fn is_root(path: &Path) -> bool {
     let folder = path.parent().unwrap_or(path);
     matches!(name, "lib.rs" | "main.rs" | "build.rs")
         || folder.ends_with("src/bin")
-        || (["tests", "benches", "fuzz_targets"].iter().any(|targets| folder.ends_with(targets))
+        || (["tests", "benches", "examples", "fuzz_targets"].iter().any(|targets| folder.ends_with(targets))
             && root().join(folder).join("../Cargo.toml").exists())
         || folder == Path::new("examples/rust")
 }
