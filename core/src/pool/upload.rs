@@ -245,7 +245,9 @@ impl Pool {
             matches!(e.content, Content::File { .. } | Content::Inline { .. }) && e.content.size() == identity.size
         };
         let Some(existing) = self.index.entry(path)?.filter(same_size) else { return Ok(None) };
-        if existing.executable != identity.executable {
+        // Data that is being deleted is not stored.
+        let marks = self.index.marks(existing.content.extents().iter().map(|extent| extent.chunk))?;
+        if existing.executable != identity.executable || !marks.is_empty() {
             return Ok(None);
         }
         if existing.mtime_ns == mtime_ns && !options.checksum {

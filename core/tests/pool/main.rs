@@ -1,6 +1,7 @@
 //! Tests of whole pools over remotes in memory. One binary: `mod` every file here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod acknowledge;
 mod roundtrip;
 mod simulation;
 
