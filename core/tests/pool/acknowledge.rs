@@ -3,20 +3,16 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use rclonepool_core::id::{ChunkId, Stamp};
-use rclonepool_core::index::Index;
+use rclonepool_core::id::{ChunkId, PoolId, Stamp};
 use rclonepool_core::journal::record::{Condemned, Record};
 use rclonepool_core::pool::{Source, UploadOptions};
 use rclonepool_core::redundancy::Redundancy;
 use rclonepool_core::remote::memory::MemoryStore;
-use rclonepool_core::remote::wrap::Verb;
-use rclonepool_core::testing::fault::Crash;
 use rclonepool_core::testing::history::shard_name;
-use rclonepool_core::testing::script::{Script, ScriptRemote};
 use rclonepool_core::testing::world::World;
 use rclonepool_core::{Monitor, Pool};
 
-use crate::{content, get, path};
+use crate::{content, get, half_done, is_commit, path, put, scripted};
 
 const CHUNK: u64 = 100_000;
 
@@ -39,18 +35,6 @@ async fn condemn_all(pool: &Pool, stores: &[MemoryStore]) {
     let view = pool.journal().sync().await.unwrap();
     let receipt = pool.journal().commit(&view, chunks(stores).into_iter().map(mark).collect()).await.unwrap();
     assert!(!receipt.stale);
-}
-
-/// A machine whose calls are scripted.
-async fn scripted(world: &World, id: rclonepool_core::id::PoolId) -> (Arc<Pool>, Arc<Script>) {
-    let script = Arc::new(Script::default());
-    let remotes = ScriptRemote::wrap(world.remotes(&Crash::never()), &script);
-    let pool = world.open_over(id, world.machine(), remotes, Index::in_memory().unwrap()).await.unwrap();
-    (pool, script)
-}
-
-fn is_commit(_: &str, verb: Verb, name: &str) -> bool {
-    verb == Verb::Put && name.contains("/commits/")
 }
 
 /// A file with a fixed time, as `touch` sets it.
@@ -107,4 +91,71 @@ async fn a_file_on_condemned_data_is_stored_anew() {
     let options = UploadOptions { mtime_ns: Some(7), ..UploadOptions::default() };
     pool.upload(Source::File(file), &path("/f"), &options, &Monitor::default()).await.unwrap();
     assert_eq!(marked(&pool, "/f"), 0);
+}
+
+/// A machine that has seen everything, while nothing is copied to remotes that lack it.
+async fn alone(world: &mut World, id: PoolId) -> Arc<Pool> {
+    world.rules.anti_entropy = false;
+    world.open(id).await.unwrap()
+}
+
+/// The retry of an upload finds the version of its first try, which one remote holds.
+#[tokio::test]
+async fn unchanged_is_said_only_of_what_w_remotes_hold() {
+    for (size, touch) in [(3000, None), (50_000, None), (50_000, Some(7))] {
+        let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 3);
+        let id = world.init().await.unwrap();
+        let bytes = content(size, size as usize);
+        let (_dir, file) = local_file(&bytes);
+        let upload = async |pool: &Arc<Pool>, options| {
+            pool.upload(Source::File(file.clone()), &path("/f"), &options, &Monitor::default()).await
+        };
+        half_done(&world, id, async |pool| drop(upload(pool, UploadOptions::default()).await.unwrap_err())).await;
+        let pool = alone(&mut world, id).await;
+        let report = upload(&pool, UploadOptions { mtime_ns: touch, ..UploadOptions::default() }).await.unwrap();
+        world.faults[0].set_lost(true);
+        let read = get(&world.open(id).await.unwrap(), "/f").await;
+        assert!(report.stale || read.as_ref().is_ok_and(|read| *read == bytes), "{report:?}, then {read:?}");
+        assert!(!report.stale, "all remotes were there");
+    }
+}
+
+/// What is moved must be as safe at its new place as the move is.
+#[tokio::test]
+async fn a_move_carries_along_what_one_remote_holds() {
+    let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 4);
+    let id = world.init().await.unwrap();
+    let bytes = content(4, 50_000);
+    half_done(&world, id, async |pool| drop(put(pool, "/a/f", &bytes).await.unwrap_err())).await;
+    let pool = alone(&mut world, id).await;
+    assert!(!pool.rename(&path("/a"), &path("/b"), false).await.unwrap().stale);
+    world.faults[0].set_lost(true);
+    assert_eq!(get(&world.open(id).await.unwrap(), "/b/f").await.unwrap(), bytes);
+}
+
+/// A directory that is there already is acknowledged like one that was made.
+#[tokio::test]
+async fn a_directory_that_one_remote_knows_is_made() {
+    let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 5);
+    let id = world.init().await.unwrap();
+    half_done(&world, id, async |pool| drop(pool.mkdir(&path("/d")).await.unwrap_err())).await;
+    let pool = alone(&mut world, id).await;
+    assert!(!pool.mkdir(&path("/d")).await.unwrap());
+    world.faults[0].set_lost(true);
+    assert!(world.open(id).await.unwrap().is_directory(&path("/d")).unwrap());
+}
+
+/// What rests on a commit that only an absent remote holds is not acknowledged in full.
+#[tokio::test]
+async fn what_rests_on_an_absent_remote_is_stale() {
+    let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 6);
+    let id = world.init().await.unwrap();
+    half_done(&world, id, async |pool| drop(put(pool, "/a/f", &content(6, 50_000)).await.unwrap_err())).await;
+    let pool = alone(&mut world, id).await;
+    assert!(pool.entry(&path("/a/f")).unwrap().is_some());
+    world.faults[0].set_offline(true);
+    assert!(pool.sync().await.unwrap().complete, "the other three are a view");
+    assert!(pool.rename(&path("/a"), &path("/b"), false).await.unwrap().stale);
+    // A new file rests on nothing.
+    assert!(!put(&pool, "/c", &content(7, 10)).await.unwrap().stale);
 }
