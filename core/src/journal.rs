@@ -6,6 +6,7 @@
 
 pub mod commit;
 pub mod compact;
+mod complete;
 pub mod marker;
 pub mod membership;
 mod publish;
@@ -60,6 +61,8 @@ pub struct Rules {
     pub join_complete: bool,
     /// Copy what a remote lacks.
     pub anti_entropy: bool,
+    /// Nothing rests on a commit that fewer than W remotes hold.
+    pub complete_before_consume: bool,
 }
 
 impl Default for Rules {
@@ -76,6 +79,7 @@ impl Default for Rules {
             bounded_stamps: true,
             join_complete: true,
             anti_entropy: true,
+            complete_before_consume: true,
         }
     }
 }

@@ -194,8 +194,16 @@ impl Pool {
     /// Those of the index; remotes that fail are offline in the view.
     pub async fn sync(&self) -> Result<Arc<View>> {
         let view = Arc::new(self.journal.sync().await?);
-        *self.view.write().await = view.clone();
+        self.keep(view.clone()).await;
         Ok(view)
+    }
+
+    /// Keeps a view, unless a later one is kept already: operations run side by side.
+    async fn keep(&self, view: Arc<View>) {
+        let mut kept = self.view.write().await;
+        if view.taken_at_ms >= kept.taken_at_ms {
+            *kept = view;
+        }
     }
 
     /// Lists the remotes anew, unless that was done a moment ago.
@@ -228,7 +236,12 @@ impl Pool {
     }
 
     async fn keep_view(&self, view: View) {
-        *self.view.write().await = Arc::new(view);
+        self.keep(Arc::new(view)).await;
+    }
+
+    /// Makes sure that what is moved or used again is itself on W remotes; gives back whether it is.
+    async fn complete(&self) -> Result<bool> {
+        self.journal.complete_to_quorum(&*self.view().await).await
     }
 
     /// The handle of an online remote.

@@ -6,5 +6,6 @@ pub mod fault;
 pub mod history;
 pub mod record;
 pub mod reference;
+pub mod script;
 pub mod sim;
 pub mod world;

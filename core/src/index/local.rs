@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::id::{ChunkId, RemoteId, Stamp};
 use crate::journal::commit::CommitName;
 use crate::journal::record::{Dropped, Entry};
+use crate::path::PoolPath;
 
 /// What the index knows of a commit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,6 +78,40 @@ impl Index {
         rows.map(|name| name.map_err(failed)?.parse()).collect()
     }
 
+    /// As [`Index::held`], for all remotes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn held_by_all(&self) -> Result<BTreeMap<RemoteId, BTreeSet<CommitName>>> {
+        let connection = self.lock();
+        let mut statement = connection.prepare_cached("SELECT remote, name FROM held").map_err(failed)?;
+        let rows = statement
+            .query_map([], |row| Ok((RemoteId(u128::from_be_bytes(row.get(0)?)), row.get::<_, String>(1)?)))
+            .map_err(failed)?;
+        let mut held = BTreeMap::<RemoteId, BTreeSet<CommitName>>::new();
+        for row in rows {
+            let (remote, name) = row.map_err(failed)?;
+            held.entry(remote).or_default().insert(name.parse()?);
+        }
+        Ok(held)
+    }
+
+    /// The commit that brought the version a path shows.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn commit_of(&self, path: &PoolPath) -> Result<Option<CommitName>> {
+        let name: Option<String> = self
+            .lock()
+            .prepare_cached(
+                "SELECT commits.name FROM live, versions, commits
+                 WHERE live.path = ? AND versions.id = live.version AND commits.id = versions.commit_id",
+            )
+            .and_then(|mut s| s.query_row([path.as_str()], |row| row.get(0)).optional())
+            .map_err(failed)?;
+        name.map(|name| name.parse()).transpose()
+    }
+
     /// Notes which commits a remote holds, and which it does not hold any more.
     ///
     /// # Errors
@@ -125,7 +160,7 @@ impl Index {
     ///
     /// # Errors
     /// Those of the database.
-    pub fn versions(&self, path: &crate::path::PoolPath) -> Result<Vec<Entry>> {
+    pub fn versions(&self, path: &PoolPath) -> Result<Vec<Entry>> {
         let connection = self.lock();
         let mut statement = connection
             .prepare_cached(

@@ -12,9 +12,9 @@ use super::record::{Entry, Record, canonical};
 use super::sync::{object, read_commit};
 use super::{Journal, View};
 use crate::error::Result;
-use crate::id::{ChunkId, RemoteId};
+use crate::id::ChunkId;
 use crate::index::{KnownCommit, Mark};
-use crate::remote::{Body, read_whole};
+use crate::remote::read_whole;
 
 /// How many commits of one tier are merged.
 pub(super) const FAN_IN: usize = 16;
@@ -101,36 +101,6 @@ impl Journal {
             view = next;
         }
         Ok(None)
-    }
-
-    /// Nothing is consumed on the strength of a commit that fewer than W remotes hold.
-    async fn complete_to_quorum(&self, view: &View) -> Result<bool> {
-        let (membership, known, handles) = (self.membership()?, self.index.known_commits()?, self.handles(view));
-        let mut holders = BTreeMap::<CommitName, BTreeSet<RemoteId>>::new();
-        for (id, names) in &view.held {
-            for name in names.iter().filter(|n| known.get(n) != Some(&KnownCommit::Superseded)) {
-                holders.entry(*name).or_default().insert(*id);
-            }
-        }
-        for (name, mut held) in holders {
-            if membership.reach(&held) == Reach::Quorum {
-                continue;
-            }
-            let Ok((_, bytes)) = read_commit(&handles, &view.held, &self.manifest_prefix, &name).await else {
-                return Ok(false);
-            };
-            for (id, remote) in &handles {
-                let lacks = membership.reach(&held) < Reach::Quorum && !held.contains(id);
-                let put = async { remote.put(&object(&self.manifest_prefix, &name), &Body::from(bytes.clone())).await };
-                if lacks && put.await.is_ok() {
-                    held.insert(*id);
-                }
-            }
-            if membership.reach(&held) < Reach::Quorum {
-                return Ok(false);
-            }
-        }
-        Ok(true)
     }
 
     /// The records of `commits` that still matter, in an order that depends on nothing else: same

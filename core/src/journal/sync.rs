@@ -57,6 +57,10 @@ pub struct View {
     pub taken_at_ms: u64,
     /// Which online member holds which commits.
     pub(crate) held: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    /// What an online member held once and does not any more.
+    pub(super) gone: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    /// Commits that count and that fewer than W remotes hold, as far as this machine knows.
+    pub(super) rare: BTreeSet<CommitName>,
 }
 
 impl View {
@@ -159,6 +163,8 @@ impl Journal {
     /// Those of the index. Remotes that fail are offline in the view, never an error here.
     pub async fn sync(&self) -> Result<View> {
         let taken_at_ms = self.env.boot_ms();
+        // What is put while the listings are on their way may be missing in them.
+        let noted = self.index.held_by_all()?;
         let listings = join_all(self.remotes.iter().map(|remote| async move {
             let listing = Listing::take(remote.as_ref(), &self.manifest_prefix).await?;
             let id = if self.rules.markers {
@@ -179,10 +185,12 @@ impl Journal {
             later_format: None,
             taken_at_ms,
             held: BTreeMap::new(),
+            gone: BTreeMap::new(),
+            rare: BTreeSet::new(),
         };
         self.check_new_markers(&mut view, &mut held).await?;
         let unreadable = self.read_new(&held, &mut view).await?;
-        self.judge(&mut view, &held, &unreadable)?;
+        self.judge(&mut view, &held, &noted, &unreadable)?;
         view.held = held;
         if self.rules.anti_entropy {
             self.copy_missing(&view)?;
@@ -268,8 +276,9 @@ impl Journal {
         let known = self.index.known_commits()?;
         let mut new: BTreeSet<CommitName> = held.values().flatten().copied().collect();
         new.retain(|name| !known.contains_key(name));
-        if let Some(name) = known.keys().chain(&new).next_back() {
-            self.saw(name.stamp.max(new.last().map_or(name.stamp, |n| n.stamp)));
+        // Another process may have written to the index, so what is known is not always seen.
+        if let Some(name) = known.keys().next_back().max(new.last()) {
+            self.saw(name.stamp);
         }
         let mut unreadable = BTreeSet::new();
         let handles = self.handles(view);
@@ -304,6 +313,7 @@ impl Journal {
         &self,
         view: &mut View,
         held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
+        noted: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
         unreadable: &BTreeSet<CommitName>,
     ) -> Result<()> {
         let known = self.index.known_commits()?;
@@ -320,27 +330,30 @@ impl Journal {
         }
         let superseded = |name: &CommitName| known.get(name) == Some(&KnownCommit::Superseded);
         let mut listed = BTreeSet::new();
+        let nothing = BTreeSet::new();
         for (id, commits) in held {
-            let before = self.index.held(*id)?;
-            let gone: BTreeSet<_> = before.difference(commits).filter(|name| !superseded(name)).collect();
+            let before = noted.get(id).unwrap_or(&nothing);
+            let (forget, gone): (BTreeSet<_>, BTreeSet<_>) =
+                before.difference(commits).copied().partition(|name| superseded(name));
+            // What is missing stays noted until it is seen again or superseded.
+            let there = commits.difference(before).filter(|name| known.contains_key(name));
+            self.index.note_held(*id, there, &forget)?;
             if gone.is_empty() {
                 listed.insert(*id);
             } else {
                 view.notes.push(format!("remote {} lacks {} commits it had", self.label(view, *id), gone.len()));
+                view.gone.insert(*id, gone);
             }
-            // What is missing stays noted until it is seen again or superseded.
-            let forget = before.difference(commits).filter(|name| superseded(name));
-            let there = commits.difference(&before).filter(|name| known.contains_key(name));
-            self.index.note_held(*id, there, forget)?;
         }
+        view.rare = self.rare(&known, &membership, &view.gone)?.into_keys().collect();
         let members: BTreeSet<_> = membership.members().collect();
         let everyone = members.iter().all(|id| held.contains_key(id));
         for name in unreadable {
             let holders = held.values().filter(|commits| commits.contains(name)).count();
             // Never acknowledged, and never will be: set aside, so that it does not block care for ever.
-            if !(everyone && holders < membership.quorum_of().0) {
-                view.lacks.push(format!("commit {name} cannot be read anywhere now"));
-            }
+            let set_aside = everyone && holders < membership.quorum_of().0;
+            let to = if set_aside { &mut view.notes } else { &mut view.lacks };
+            to.push(format!("commit {name} cannot be read anywhere now"));
         }
         if !membership.is_view(&listed) {
             let (needed, n) = membership.view_of();

@@ -163,7 +163,7 @@ impl Pool {
         let view = self.view_for_writing().await?;
         self.check_target(path)?;
         if self.is_directory(path)? {
-            return Ok(!view.complete);
+            return Ok(!view.complete || !self.complete().await?);
         }
         if self.index.entry(path)?.is_some() {
             return Err(Error::new(ErrorKind::AlreadyExists, "a file of this name is there").at_path(path));
@@ -256,8 +256,9 @@ impl Pool {
             return Err(no_file(from));
         }
         let count = records.len() as u64 / 2;
+        let whole = self.complete().await?;
         let receipt = self.commit(&view, records).await?;
-        let stale = self.settle_receipt(receipt).await?;
+        let stale = self.settle_receipt(receipt).await? || !whole;
         Ok(Changed { entries: count, stale })
     }
 

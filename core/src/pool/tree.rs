@@ -257,8 +257,10 @@ impl Pool {
         let records: Vec<Record> = prepared.iter().flat_map(|p| p.records.iter().cloned()).collect();
         let mut again = Vec::new();
         if !records.is_empty() {
+            let reuses = prepared.iter().any(|file| file.action == FileAction::Unchanged && !file.records.is_empty());
+            let whole = !reuses || self.complete().await?;
             let receipt = self.commit(&*self.view().await, records).await?;
-            report.stale |= receipt.stale;
+            report.stale |= receipt.stale || !whole;
             for file in &prepared {
                 let chunks = file.records.iter().flat_map(chunks);
                 if chunks.into_iter().any(|chunk| receipt.marked.contains_key(&chunk)) {

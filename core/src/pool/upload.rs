@@ -131,6 +131,7 @@ impl Pool {
                 monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
                 return Ok(report);
             }
+            let whole = prepared.action != FileAction::Unchanged || self.complete().await?;
             let receipt = self.commit(&*self.view().await, prepared.records.clone()).await?;
             self.keep_view(receipt.view).await;
             if !receipt.marked.is_empty() {
@@ -140,7 +141,7 @@ impl Pool {
             if let Some(key) = &prepared.resume_key {
                 self.index.forget_resumable(key)?;
             }
-            report.stale = receipt.stale;
+            report.stale = receipt.stale || !whole;
             monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
             return Ok(report);
         }
@@ -191,8 +192,9 @@ impl Pool {
         };
         if let Some(existing) = self.unchanged(path, &handle, &before, mtime_ns, options).await? {
             prepared.action = FileAction::Unchanged;
-            if existing.mtime_ns != mtime_ns && !options.dry_run {
-                // The same content under a new time: the extents are used again.
+            let same = existing.mtime_ns == mtime_ns && self.journal.is_safe(&*self.view().await, path)?;
+            if !same && !options.dry_run {
+                // A new time, or a version that might be lost: the extents are used again.
                 prepared.records.push(Record::Entry(entry(existing.content)));
             }
             monitor.progress(before.size, 1);
@@ -245,7 +247,9 @@ impl Pool {
             matches!(e.content, Content::File { .. } | Content::Inline { .. }) && e.content.size() == identity.size
         };
         let Some(existing) = self.index.entry(path)?.filter(same_size) else { return Ok(None) };
-        if existing.executable != identity.executable {
+        // Data that is being deleted is not stored.
+        let marks = self.index.marks(existing.content.extents().iter().map(|extent| extent.chunk))?;
+        if existing.executable != identity.executable || !marks.is_empty() {
             return Ok(None);
         }
         if existing.mtime_ns == mtime_ns && !options.checksum {

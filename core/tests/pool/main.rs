@@ -1,14 +1,21 @@
 //! Tests of whole pools over remotes in memory. One binary: `mod` every file here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod acknowledge;
 mod roundtrip;
 mod simulation;
+mod views;
 
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rclonepool_core::id::PoolId;
+use rclonepool_core::index::Index;
 use rclonepool_core::pool::{Source, UploadOptions};
-use rclonepool_core::testing::fault::SplitMix;
+use rclonepool_core::remote::wrap::Verb;
+use rclonepool_core::testing::fault::{Crash, SplitMix};
+use rclonepool_core::testing::script::{Script, ScriptRemote};
+use rclonepool_core::testing::world::World;
 use rclonepool_core::{Monitor, Pool, PoolPath, Result};
 
 /// Repeatable bytes that do not compress.
@@ -42,4 +49,26 @@ pub async fn range(pool: &Arc<Pool>, from: &str, range: Option<std::ops::Range<u
 
 pub fn names(pool: &Pool, directory: &str) -> Vec<String> {
     pool.list(&path(directory)).unwrap().into_iter().map(|listed| listed.path.name().to_owned()).collect()
+}
+
+/// A machine whose calls are scripted.
+pub async fn scripted(world: &World, id: PoolId) -> (Arc<Pool>, Arc<Script>) {
+    let script = Arc::new(Script::default());
+    let remotes = ScriptRemote::wrap(world.remotes(&Crash::never()), &script);
+    let pool = world.open_over(id, world.machine(), remotes, Index::in_memory().unwrap()).await.unwrap();
+    (pool, script)
+}
+
+pub fn is_commit(_: &str, verb: Verb, name: &str) -> bool {
+    verb == Verb::Put && name.contains("/commits/")
+}
+
+/// Lets a change fail half way: its data is stored, and its commit reaches the first remote only.
+pub async fn half_done(world: &World, id: PoolId, change: impl AsyncFnOnce(&Arc<Pool>)) {
+    let (pool, script) = scripted(world, id).await;
+    let others = world.faults[1..].to_vec();
+    script.before(is_commit, async move { others.iter().for_each(|faults| faults.set_full(true)) });
+    change(&pool).await;
+    assert_eq!(script.left(), 0);
+    world.faults.iter().for_each(|faults| faults.set_full(false));
 }

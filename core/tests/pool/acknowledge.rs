@@ -1,0 +1,161 @@
+//! What an acknowledgement promises, and on what it may rest.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime};
+
+use rclonepool_core::id::{ChunkId, PoolId, Stamp};
+use rclonepool_core::journal::record::{Condemned, Record};
+use rclonepool_core::pool::{Source, UploadOptions};
+use rclonepool_core::redundancy::Redundancy;
+use rclonepool_core::remote::memory::MemoryStore;
+use rclonepool_core::testing::history::shard_name;
+use rclonepool_core::testing::world::World;
+use rclonepool_core::{Monitor, Pool};
+
+use crate::{content, get, half_done, is_commit, path, put, scripted};
+
+const CHUNK: u64 = 100_000;
+
+/// The chunks whose shards lie on any remote.
+fn chunks(stores: &[MemoryStore]) -> Vec<ChunkId> {
+    let mut found: Vec<ChunkId> = stores
+        .iter()
+        .flat_map(MemoryStore::names)
+        .filter_map(|name| shard_name(&name))
+        .map(|(chunk, _)| chunk)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    found
+}
+
+/// Condemns every chunk there is, as a collector does that has not seen what refers to it.
+async fn condemn_all(pool: &Pool, stores: &[MemoryStore]) {
+    let mark = |chunk| Record::Condemned(Condemned { chunk, stamp: Stamp::ZERO });
+    let view = pool.journal().sync().await.unwrap();
+    let receipt = pool.journal().commit(&view, chunks(stores).into_iter().map(mark).collect()).await.unwrap();
+    assert!(!receipt.stale);
+}
+
+/// A file with a fixed time, as `touch` sets it.
+fn local_file(bytes: &[u8]) -> (tempfile::TempDir, std::path::PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, bytes).unwrap();
+    let time = SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    (dir, file)
+}
+
+async fn put_file(pool: &Arc<Pool>, file: &std::path::Path, to: &str) -> rclonepool_core::pool::UploadReport {
+    let source = Source::File(file.to_owned());
+    pool.upload(source, &path(to), &UploadOptions::default(), &Monitor::default()).await.unwrap()
+}
+
+fn marked(pool: &Pool, at: &str) -> usize {
+    let entry = pool.entry(&path(at)).unwrap().unwrap();
+    let extents = entry.content.extents().iter().map(|extent| extent.chunk);
+    pool.journal().index().marks(extents).unwrap().len()
+}
+
+/// The version that its own first try left behind must not be taken for "there already".
+#[tokio::test]
+async fn what_is_condemned_while_a_file_is_stored_is_stored_anew() {
+    let world = World::new(3, Redundancy::NONE, CHUNK, 1);
+    let id = world.init().await.unwrap();
+    let collector = world.open(id).await.unwrap();
+    let (pool, script) = scripted(&world, id).await;
+    let stores = world.stores.clone();
+    script.before(is_commit, async move { condemn_all(&collector, &stores).await });
+    let (_dir, file) = local_file(&content(1, 150_000));
+    let report = put_file(&pool, &file, "/f").await;
+    assert_eq!((script.left(), report.files, report.unchanged, report.stale), (0, 1, 0, false));
+    assert_eq!(marked(&pool, "/f"), 0, "acknowledged with data that is being deleted");
+    assert_eq!(get(&pool, "/f").await.unwrap(), content(1, 150_000));
+}
+
+/// Nor does a file whose data is condemned count as stored, for whoever stores it again.
+#[tokio::test]
+async fn a_file_on_condemned_data_is_stored_anew() {
+    let world = World::new(3, Redundancy::NONE, CHUNK, 2);
+    let id = world.init().await.unwrap();
+    let pool = world.open(id).await.unwrap();
+    let (_dir, file) = local_file(&content(2, 50_000));
+    put_file(&pool, &file, "/f").await;
+    condemn_all(&world.open(id).await.unwrap(), &world.stores).await;
+    let report = put_file(&pool, &file, "/f").await;
+    assert_eq!((report.files, report.unchanged), (1, 0));
+    assert_eq!(marked(&pool, "/f"), 0);
+    // The same with another time: the old extents would be used again.
+    condemn_all(&world.open(id).await.unwrap(), &world.stores).await;
+    let options = UploadOptions { mtime_ns: Some(7), ..UploadOptions::default() };
+    pool.upload(Source::File(file), &path("/f"), &options, &Monitor::default()).await.unwrap();
+    assert_eq!(marked(&pool, "/f"), 0);
+}
+
+/// A machine that has seen everything, while nothing is copied to remotes that lack it.
+async fn alone(world: &mut World, id: PoolId) -> Arc<Pool> {
+    world.rules.anti_entropy = false;
+    world.open(id).await.unwrap()
+}
+
+/// The retry of an upload finds the version of its first try, which one remote holds.
+#[tokio::test]
+async fn unchanged_is_said_only_of_what_w_remotes_hold() {
+    for (size, touch) in [(3000, None), (50_000, None), (50_000, Some(7))] {
+        let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 3);
+        let id = world.init().await.unwrap();
+        let bytes = content(size, size as usize);
+        let (_dir, file) = local_file(&bytes);
+        let upload = async |pool: &Arc<Pool>, options| {
+            pool.upload(Source::File(file.clone()), &path("/f"), &options, &Monitor::default()).await
+        };
+        half_done(&world, id, async |pool| drop(upload(pool, UploadOptions::default()).await.unwrap_err())).await;
+        let pool = alone(&mut world, id).await;
+        let report = upload(&pool, UploadOptions { mtime_ns: touch, ..UploadOptions::default() }).await.unwrap();
+        world.faults[0].set_lost(true);
+        let read = get(&world.open(id).await.unwrap(), "/f").await;
+        assert!(report.stale || read.as_ref().is_ok_and(|read| *read == bytes), "{report:?}, then {read:?}");
+        assert!(!report.stale, "all remotes were there");
+    }
+}
+
+/// What is moved must be as safe at its new place as the move is.
+#[tokio::test]
+async fn a_move_carries_along_what_one_remote_holds() {
+    let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 4);
+    let id = world.init().await.unwrap();
+    let bytes = content(4, 50_000);
+    half_done(&world, id, async |pool| drop(put(pool, "/a/f", &bytes).await.unwrap_err())).await;
+    let pool = alone(&mut world, id).await;
+    assert!(!pool.rename(&path("/a"), &path("/b"), false).await.unwrap().stale);
+    world.faults[0].set_lost(true);
+    assert_eq!(get(&world.open(id).await.unwrap(), "/b/f").await.unwrap(), bytes);
+}
+
+/// A directory that is there already is acknowledged like one that was made.
+#[tokio::test]
+async fn a_directory_that_one_remote_knows_is_made() {
+    let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 5);
+    let id = world.init().await.unwrap();
+    half_done(&world, id, async |pool| drop(pool.mkdir(&path("/d")).await.unwrap_err())).await;
+    let pool = alone(&mut world, id).await;
+    assert!(!pool.mkdir(&path("/d")).await.unwrap());
+    world.faults[0].set_lost(true);
+    assert!(world.open(id).await.unwrap().is_directory(&path("/d")).unwrap());
+}
+
+/// What rests on a commit that only an absent remote holds is not acknowledged in full.
+#[tokio::test]
+async fn what_rests_on_an_absent_remote_is_stale() {
+    let mut world = World::new(4, "replication:2".parse().unwrap(), CHUNK, 6);
+    let id = world.init().await.unwrap();
+    half_done(&world, id, async |pool| drop(put(pool, "/a/f", &content(6, 50_000)).await.unwrap_err())).await;
+    let pool = alone(&mut world, id).await;
+    assert!(pool.entry(&path("/a/f")).unwrap().is_some());
+    world.faults[0].set_offline(true);
+    assert!(pool.sync().await.unwrap().complete, "the other three are a view");
+    assert!(pool.rename(&path("/a"), &path("/b"), false).await.unwrap().stale);
+    // A new file rests on nothing.
+    assert!(!put(&pool, "/c", &content(7, 10)).await.unwrap().stale);
+}
