@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
 use super::commit::{Commit, CommitName};
@@ -159,8 +158,8 @@ impl Journal {
     /// Those of the index. Remotes that fail are offline in the view, never an error here.
     pub async fn sync(&self) -> Result<View> {
         let taken_at_ms = self.env.boot_ms();
-        let listings = join_all(self.remotes.iter().map(|remote| async move {
-            let listing = Listing::take(remote.as_ref(), &self.manifest_prefix).await?;
+        let identified = |(listing, remote): (Result<Listing>, &SharedRemote)| {
+            let listing = listing?;
             let id = if self.rules.markers {
                 listing.identify(self.pool).map_err(|e| e.on_remote(remote.label()))?
             } else {
@@ -168,8 +167,8 @@ impl Journal {
                 self.believed(remote, &listing)?
             };
             Ok::<_, Error>((id, listing.commits))
-        }))
-        .await;
+        };
+        let listings = self.list_all().await.into_iter().zip(&self.remotes).map(identified).collect();
         let (remotes, mut held) = self.identities(listings);
         let mut view = View {
             remotes,

@@ -1,7 +1,7 @@
 //! A pool in memory: remotes that can be damaged, writers that can crash, clocks that can lie.
 
-use std::sync::{Arc, OnceLock};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::fault::{Crash, FaultPlan, FaultRemote, Faults, SplitMix};

@@ -1,6 +1,7 @@
 //! Tests of whole pools over remotes in memory. One binary: `mod` every file here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod offline;
 mod roundtrip;
 mod simulation;
 

@@ -114,4 +114,3 @@ async fn objects(
     }
     found
 }
-

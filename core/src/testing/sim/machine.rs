@@ -51,7 +51,11 @@ impl Shared {
 #[derive(Debug)]
 pub(super) enum Command {
     Do(usize, Action),
-    Crash { calls: u64, down_ms: u64, keep_index: bool },
+    Crash {
+        calls: u64,
+        down_ms: u64,
+        keep_index: bool,
+    },
     Suspend(u64),
     Restart,
     /// Ends what it does and tells how it went.

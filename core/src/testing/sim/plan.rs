@@ -164,10 +164,8 @@ impl Plan {
         let redundancy = modes[random.below(modes.len() as u64) as usize];
         let machines = 2 + random.below(2) as usize;
         let skews = [0, 0, 0, -30_000, 45_000, 3_600_000, -86_400_000];
-        let mut machine = || MachinePlan {
-            skew_ms: skews[random.below(skews.len() as u64) as usize],
-            retries: random.chance(0.4),
-        };
+        let mut machine =
+            || MachinePlan { skew_ms: skews[random.below(skews.len() as u64) as usize], retries: random.chance(0.4) };
         let machines: Vec<MachinePlan> = (0..machines).map(|_| machine()).collect();
         let faults = draw_faults(&mut random, options);
         let steps = draw_steps(&mut random, options, machines.len(), remotes, redundancy.tolerated());
@@ -293,11 +291,7 @@ impl Drawn {
         };
         let directory = |random: &mut SplitMix| random.below(DIRECTORIES.len() as u64) as usize;
         match random.below(100) {
-            0..=39 => Action::Put {
-                path: file(random),
-                content: self.content(random),
-                from_file: random.chance(0.5),
-            },
+            0..=39 => Action::Put { path: file(random), content: self.content(random), from_file: random.chance(0.5) },
             40..=45 => Action::PutTree {
                 directory: directory(random),
                 contents: (0..1 + random.below(4)).map(|_| self.content(random)).collect(),

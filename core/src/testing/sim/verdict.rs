@@ -109,7 +109,8 @@ async fn read_back(
 fn readable(merged: &Merged, left: &[(RemoteId, MemoryStore)], content: &Content) -> bool {
     content.extents().iter().all(|extent| {
         merged.chunks.get(&extent.chunk).is_some_and(|chunk| {
-            let whole: BTreeSet<u8> = chunk.shards.iter().filter(|p| is_whole(chunk, left, p)).map(|p| p.index).collect();
+            let whole: BTreeSet<u8> =
+                chunk.shards.iter().filter(|p| is_whole(chunk, left, p)).map(|p| p.index).collect();
             whole.len() >= usize::from(chunk.layout.data)
         })
     })
