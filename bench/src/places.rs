@@ -98,8 +98,10 @@ impl TestPool {
         if let (Some(config), Value::Object(more)) = (config.as_object_mut(), more) {
             config.extend(more);
         }
-        let pool = Self { config };
-        pool.run(Work::Init)?;
+        let mut pool = Self { config };
+        let made = pool.run(Work::Init)?;
+        // As `rclonepool init` writes it into the configuration.
+        pool.config["pool_id"] = made.pool.into();
         Ok(pool)
     }
 

@@ -19,6 +19,9 @@ use crate::{Result, gauge};
 /// The first argument of a process that does a job.
 pub const ARGUMENT: &str = "job";
 
+/// Set in the environment: every job's outcome is told.
+pub const VERBOSE: &str = "RCLONEPOOL_BENCH_VERBOSE";
+
 /// What to do, after opening the pool of `config`.
 #[derive(Debug, Serialize, Deserialize)]
 pub struct Job {
@@ -50,6 +53,8 @@ pub enum Work {
 /// What it took.
 #[derive(Debug, Default, Clone, Serialize, Deserialize)]
 pub struct Outcome {
+    /// The pool's id, after its making.
+    pub pool: String,
     /// Seconds from nothing to an open pool.
     pub open_seconds: f64,
     /// Seconds of the work itself.
@@ -97,7 +102,11 @@ impl Job {
             return Err(format!("{:?} failed", self.work).into());
         }
         let all_seconds = begin.elapsed().as_secs_f64();
-        Ok(Outcome { all_seconds, ..serde_json::from_slice(&output.stdout)? })
+        let outcome = Outcome { all_seconds, ..serde_json::from_slice(&output.stdout)? };
+        if std::env::var_os(VERBOSE).is_some() {
+            eprintln!("{:?}: {outcome:?}", self.work);
+        }
+        Ok(outcome)
     }
 
     /// Does it here.
@@ -110,8 +119,8 @@ impl Job {
         let config = Config::parse(&self.config.to_string())?;
         let options = OpenOptions { inherit_env: std::env::vars().collect() };
         if matches!(self.work, Work::Init) {
-            Pool::init(&config, &options).await?;
-            return Ok(Outcome::default());
+            let made = Pool::init(&config, &options).await?;
+            return Ok(Outcome { pool: made.pool.to_string(), ..Outcome::default() });
         }
         let pool = Pool::open(&config, &options).await?;
         let mut outcome = Outcome { open_seconds: begin.elapsed().as_secs_f64(), ..Outcome::default() };

@@ -10,13 +10,14 @@ mod complete;
 pub mod marker;
 pub mod membership;
 mod publish;
+mod reach;
 pub mod record;
 pub(crate) mod sync;
 
 pub use publish::Receipt;
 pub use sync::{RemoteStatus, View};
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -111,6 +112,8 @@ pub struct Journal {
     rules: Rules,
     limits: Limits,
     latest: Mutex<Stamp>,
+    // Remotes that could not be listed lately, by their place in `remotes`.
+    doubts: Mutex<BTreeMap<usize, reach::Doubt>>,
     // Puts of commits that may outlive the operation that began them, and what they put where.
     offers: Mutex<JoinSet<()>>,
     offering: Arc<Mutex<BTreeSet<(RemoteId, CommitName)>>>,
@@ -141,6 +144,7 @@ impl Journal {
             rules: Rules::default(),
             limits: Limits::default(),
             latest,
+            doubts: Mutex::default(),
             offers: Mutex::default(),
             offering: Arc::default(),
         })

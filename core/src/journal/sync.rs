@@ -3,7 +3,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use futures_util::stream::{self, StreamExt};
 
 use super::commit::{Commit, CommitName};
@@ -165,8 +164,8 @@ impl Journal {
         let taken_at_ms = self.env.boot_ms();
         // What is put while the listings are on their way may be missing in them.
         let noted = self.index.held_by_all()?;
-        let listings = join_all(self.remotes.iter().map(|remote| async move {
-            let listing = Listing::take(remote.as_ref(), &self.manifest_prefix).await?;
+        let identified = |(listing, remote): (Result<Listing>, &SharedRemote)| {
+            let listing = listing?;
             let id = if self.rules.markers {
                 listing.identify(self.pool).map_err(|e| e.on_remote(remote.label()))?
             } else {
@@ -174,8 +173,8 @@ impl Journal {
                 self.believed(remote, &listing)?
             };
             Ok::<_, Error>((id, listing.commits))
-        }))
-        .await;
+        };
+        let listings = self.list_all().await.into_iter().zip(&self.remotes).map(identified).collect();
         let (remotes, mut held) = self.identities(listings);
         let mut view = View {
             remotes,

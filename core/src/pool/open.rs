@@ -15,6 +15,9 @@ use crate::remote::directory::DirectoryRemote;
 use crate::remote::rclone::{Rclone, RcloneOptions};
 use crate::remote::wrap::{LimitOptions, Metrics, RetryOptions, StackOptions, TimeoutOptions, stack};
 
+/// All remotes are listed together, and one that is down would hold up the others; it is offline until the next view.
+const LIST_RETRIES: u32 = 1;
+
 /// What a face gives beside the configuration.
 #[derive(Debug, Clone, Default)]
 pub struct OpenOptions {
@@ -54,6 +57,7 @@ pub(super) async fn connect(
 ) -> Result<Connected> {
     let retry = RetryOptions {
         max_retries: config.max_retries,
+        list_retries: LIST_RETRIES,
         delay: Duration::try_from_secs_f64(config.retry_delay).unwrap_or_default(),
         ..RetryOptions::default()
     };

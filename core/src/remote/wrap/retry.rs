@@ -16,6 +16,8 @@ use crate::remote::{Body, ByteStream, ObjectMeta, Remote, SharedRemote, Usage};
 pub struct RetryOptions {
     /// Tries after the first one (`max_retries`).
     pub max_retries: u32,
+    /// The most of them for a listing.
+    pub list_retries: u32,
     /// The longest wait before the second try (`retry_delay`); it doubles from try to try.
     pub delay: Duration,
     /// What the wait grows to.
@@ -24,7 +26,12 @@ pub struct RetryOptions {
 
 impl Default for RetryOptions {
     fn default() -> Self {
-        Self { max_retries: 3, delay: Duration::from_secs(1), max_delay: Duration::from_secs(30) }
+        Self {
+            max_retries: 3,
+            list_retries: u32::MAX,
+            delay: Duration::from_secs(1),
+            max_delay: Duration::from_secs(30),
+        }
     }
 }
 
@@ -54,7 +61,11 @@ impl RetryRemote {
     }
 
     async fn repeat<T, F: Future<Output = Result<T>>>(&self, call: impl Fn() -> F) -> Result<T> {
-        let mut tries = Tries::default();
+        self.repeat_within(u32::MAX, call).await
+    }
+
+    async fn repeat_within<T, F: Future<Output = Result<T>>>(&self, most: u32, call: impl Fn() -> F) -> Result<T> {
+        let mut tries = Tries { most, ..Tries::default() };
         loop {
             match call().await {
                 Ok(done) => return Ok(done),
@@ -65,21 +76,30 @@ impl RetryRemote {
 }
 
 /// Failures in a row.
-#[derive(Default)]
-struct Tries(u32);
+struct Tries {
+    failed: u32,
+    /// Retries there are at most, whatever the options say.
+    most: u32,
+}
+
+impl Default for Tries {
+    fn default() -> Self {
+        Self { failed: 0, most: u32::MAX }
+    }
+}
 
 impl Inner {
     /// Waits before the next try, or gives `error` back when there is none.
     async fn wait(&self, tries: &mut Tries, error: Error) -> Result<()> {
-        if !error.is_retryable() || tries.0 >= self.options.max_retries {
+        if !error.is_retryable() || tries.failed >= self.options.max_retries.min(tries.most) {
             return Err(error);
         }
-        let longest = self.options.delay.saturating_mul(1 << tries.0.min(20)).min(self.options.max_delay);
+        let longest = self.options.delay.saturating_mul(1 << tries.failed.min(20)).min(self.options.max_delay);
         // The top bits, as a fraction in [0, 1).
         let fraction = (self.env.random() >> 75) as f64 / (1u64 << 53) as f64;
         let delay = longest.mul_f64(fraction);
-        tries.0 += 1;
-        tracing::debug!(%error, attempt = tries.0, ?delay, "trying again");
+        tries.failed += 1;
+        tracing::debug!(%error, attempt = tries.failed, ?delay, "trying again");
         tokio::time::sleep(delay).await;
         Ok(())
     }
@@ -114,7 +134,7 @@ impl Remote for RetryRemote {
             at,
             end,
             stream: Some(first),
-            tries: Tries(0),
+            tries: Tries::default(),
         };
         Ok(stream::try_unfold(reading, Reading::next).boxed())
     }
@@ -129,7 +149,7 @@ impl Remote for RetryRemote {
 
     async fn list(&self, dir: &str) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
         // The first entry belongs to the try: many listings fail there.
-        self.repeat(|| async {
+        self.repeat_within(self.0.options.list_retries, || async {
             let mut listing = self.0.remote.list(dir).await?.peekable();
             match std::pin::Pin::new(&mut listing).next_if(Result::is_err).await {
                 Some(Err(error)) => Err(error),
@@ -170,7 +190,7 @@ impl Reading {
                         self.at += piece.len() as u64;
                         self.stream = Some(stream);
                         if !piece.is_empty() {
-                            self.tries = Tries(0);
+                            self.tries = Tries::default();
                         }
                         return Ok(Some((piece, self)));
                     }

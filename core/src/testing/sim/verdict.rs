@@ -122,8 +122,8 @@ fn misplaced(shared: &Shared, merged: &Merged, left: &[(RemoteId, MemoryStore)],
         let Some(chunk) = merged.chunks.get(&extent.chunk) else {
             return Some(format!("the record of its chunk {} is gone", extent.chunk));
         };
-        let here = chunk.shards.iter().filter(|place| left.iter().any(|(id, _)| *id == place.remote));
-        if let Some(place) = here.filter(|place| !is_whole(chunk, left, place)).next() {
+        let mut here = chunk.shards.iter().filter(|place| left.iter().any(|(id, _)| *id == place.remote));
+        if let Some(place) = here.find(|place| !is_whole(chunk, left, place)) {
             return Some(format!("a shard is not where its record says: {} {place:?}", chunk.chunk));
         }
         // On a remote each, unless too few took a shard when it was stored.

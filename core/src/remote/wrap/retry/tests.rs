@@ -64,6 +64,19 @@ async fn what_may_pass_is_tried_again_and_nothing_else() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn listings_may_have_fewer_tries() {
+    let mut bench = bench(1, FaultPlan { unavailable: 1.0, ..FaultPlan::default() }, 3);
+    let options = RetryOptions { list_retries: 1, ..RetryOptions::default() };
+    let faulty = FaultRemote::new(Arc::new(MemoryRemote::new("m")), Arc::clone(&bench.faults), Crash::never());
+    let recorded = RecordRemote::new(Arc::new(faulty), Arc::clone(&bench.log));
+    bench.remote = RetryRemote::new(Arc::new(recorded), options, Arc::new(SystemEnv));
+    listed(&bench.remote, "a").await.unwrap_err();
+    bench.log.assert_count(Verb::List, 2, "one try and one more");
+    bench.remote.stat("a").await.unwrap_err();
+    bench.log.assert_count(Verb::Stat, 4, "others have theirs");
+}
+
+#[tokio::test(start_paused = true)]
 async fn waits_grow_are_random_and_bounded() {
     let mut waits = vec![];
     for seed in 0..20 {
