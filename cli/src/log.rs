@@ -39,9 +39,14 @@ struct Log {
 
 impl<S: Subscriber> Layer<S> for Log {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        let target = metadata.target();
+        let level = match *metadata.level() {
+            // What rclone itself says comes back as the error of a call, once.
+            Level::WARN if target.starts_with("rclonepool_core::remote::rclone") => Level::INFO,
+            level => level,
+        };
         // Other crates speak of their own affairs below warnings.
-        let ours = metadata.target().starts_with("rclonepool");
-        *metadata.level() <= if ours { self.level } else { self.level.min(Level::WARN) }
+        level <= if target.starts_with("rclonepool") { self.level } else { self.level.min(Level::WARN) }
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {

@@ -71,7 +71,9 @@ impl Index {
     /// # Errors
     /// `Io` and its kin, naming the file, when the directory cannot be used.
     pub fn open(directory: &Path, pool: PoolId) -> Result<Self> {
-        let io = |e| Error::io("cannot make the index directory", e).at_path(directory.display());
+        let io = |e| {
+            Error::io("cannot make the index directory", e).at_path(directory.display()).hint("see manifest_cache_dir")
+        };
         // The names of all files lie in it.
         crate::local::private_directory(directory).map_err(io)?;
         let file = directory.join(format!("{pool}.sqlite"));

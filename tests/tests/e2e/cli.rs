@@ -9,6 +9,7 @@ mod init;
 mod interrupt;
 mod json;
 mod membership;
+mod over_rclone;
 mod paths;
 mod transfer;
 mod wizard;

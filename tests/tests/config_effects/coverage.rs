@@ -1,0 +1,126 @@
+//! No key without a test, no key that is said to do nothing without having been tried.
+
+use rclonepool_core::Config;
+use rclonepool_core::config::reference;
+use rclonepool_tests::cli::Machine;
+
+/// Keys and the test that shows their effect.
+const TESTED: [(&str, &str); 42] = [
+    ("remotes", "format::remotes_are_where_shards_lie"),
+    ("pool_id", "format::pool_id_names_the_pool"),
+    ("chunk_size", "format::chunk_size_cuts_files"),
+    ("data_prefix", "format::prefixes_are_where_objects_lie"),
+    ("manifest_prefix", "format::prefixes_are_where_objects_lie"),
+    ("use_crypt", "rclone::use_crypt_and_crypt_remotes"),
+    ("crypt_remotes", "rclone::use_crypt_and_crypt_remotes"),
+    ("temp_dir", "rclone::temp_dir_holds_the_socket"),
+    ("rclone_binary", "rclone::rclone_binary_is_what_runs"),
+    ("rclone_config_file", "rclone::rclone_config_file_is_read"),
+    ("rclone_flags", "rclone::rclone_flags_reach_rclone"),
+    ("enable_rclone_daemon", "rclone::without_the_daemon_every_operation_is_a_process"),
+    ("rclone_daemon_port", "rclone::rclone_daemon_port_is_listened_on"),
+    ("remote_connections", "transfer::remote_connections_bound_what_one_remote_gets"),
+    ("operation_timeout", "transfer::operation_timeout_ends_what_hangs"),
+    ("commit_offer_timeout", "journal::commit_offer_timeout_waits_for_slow_remotes"),
+    ("memory_limit_mb", "transfer::memory_limit_mb_bounds_chunks_in_flight"),
+    ("commit_quorum", "journal::commit_quorum_asks_for_more_remotes"),
+    ("enable_retry", "transfer::retries"),
+    ("max_retries", "transfer::retries"),
+    ("retry_delay", "transfer::retries"),
+    ("enable_manifest_cache", "journal::the_index_is_kept_where_and_if_it_is_said"),
+    ("manifest_cache_dir", "journal::the_index_is_kept_where_and_if_it_is_said"),
+    ("enable_duplicate_detection", "transfer::enable_duplicate_detection_skips"),
+    ("parallel_uploads", "transfer::workers"),
+    ("parallel_downloads", "transfer::workers"),
+    ("max_parallel_workers", "transfer::workers"),
+    ("show_progress", "transfer::show_progress_silences_progress"),
+    ("file_hashes", "format::file_hashes_are_kept"),
+    ("balancing_strategy", "placement::balancing_strategy_chooses"),
+    ("remote_weights", "placement::remote_weights_share_out"),
+    ("remote_priorities", "placement::remote_priorities_come_first"),
+    ("remote_quotas", "placement::remote_quotas_bound"),
+    ("failure_domains", "placement::failure_domains_are_kept_apart"),
+    ("redundancy_mode", "format::redundancy_makes_the_shards"),
+    ("replication_factor", "format::redundancy_makes_the_shards"),
+    ("parity_data_shards", "format::redundancy_makes_the_shards"),
+    ("parity_parity_shards", "format::redundancy_makes_the_shards"),
+    ("log_level", "transfer::log_level_says_how_much"),
+    // Their values are checked, and their features (below) are not there yet.
+    ("ssl_key_file", "coverage::values_are_checked_while_their_feature_is_off"),
+    ("plugins_dir", "coverage::values_are_checked_while_their_feature_is_off"),
+    ("webdav_host", "coverage::values_are_checked_while_their_feature_is_off"),
+];
+
+/// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
+/// can be done.
+const LATER: [(&str, &str, Option<&str>); 25] = [
+    ("enable_chunk_cache", "1", Some("true")),
+    ("chunk_cache_size_mb", "0", None),
+    ("enable_prefetch", "1", Some("true")),
+    ("prefetch_chunks", "65", None),
+    ("auto_rebalance", "1", Some("true")),
+    ("rebalance_threshold", "0", None),
+    ("enable_health_monitoring", "1", Some("true")),
+    ("health_check_interval", "0", None),
+    ("enable_deduplication", "1", Some("true")),
+    ("enable_compression", "1", Some("true")),
+    ("compression_level", "23", None),
+    ("bandwidth_limit_upload_mbps", "-1", Some("5")),
+    ("bandwidth_limit_download_mbps", "-1", Some("5")),
+    ("webdav_port", "0", None),
+    ("webdav_auth_method", "\"kerberos\"", Some("\"basic\"")),
+    ("webdav_users", "{\"me\": \"plain\"}", None),
+    ("enable_https", "1", Some("true")),
+    ("ssl_cert_file", "\"relative.pem\"", None),
+    ("enable_webui", "1", Some("true")),
+    ("enable_api_server", "1", Some("true")),
+    ("api_server_host", "\"a b\"", None),
+    ("api_server_port", "0", None),
+    ("enable_plugins", "1", Some("true")),
+    ("enable_metrics", "1", Some("true")),
+    ("metrics_port", "0", None),
+];
+
+#[test]
+fn every_key_has_its_test() {
+    let keys: Vec<String> = reference().into_iter().map(|doc| doc.key).collect();
+    let tested: Vec<&str> = TESTED.iter().map(|(key, _)| *key).chain(LATER.iter().map(|(key, ..)| *key)).collect();
+    for key in &keys {
+        assert!(tested.contains(&key.as_str()), "{key} has no test");
+    }
+    assert_eq!(tested.len(), keys.len(), "each once");
+    let sources = ["coverage", "format", "journal", "placement", "rclone", "transfer"];
+    let text: String = sources
+        .iter()
+        .map(|name| rclonepool_tests::repository::read(format!("tests/tests/config_effects/{name}.rs")))
+        .collect();
+    for (key, test) in TESTED {
+        let name = test.split("::").last().unwrap();
+        assert!(text.contains(&format!("fn {name}()")), "{key}: there is no test {test}");
+    }
+}
+
+fn with(key: &str, value: &str) -> String {
+    format!("{{\"remotes\": [\"/disk\"], \"{key}\": {value}}}")
+}
+
+#[test]
+fn values_are_checked_while_their_feature_is_off() {
+    let machine = Machine::new();
+    let more = [("ssl_key_file", "\"relative\""), ("plugins_dir", "\"relative\""), ("webdav_host", "\"\"")];
+    for (key, bad) in LATER.iter().map(|(key, bad, _)| (*key, *bad)).chain(more) {
+        machine.write_config(&with(key, bad));
+        let outcome = machine.run(&["config", "validate"]);
+        assert!(outcome.code == 7 && outcome.stdout.contains(key), "{key}: {outcome:?}");
+    }
+}
+
+#[test]
+fn what_has_no_effect_yet_says_so() {
+    for (key, _, on) in LATER {
+        let Some(on) = on else { continue };
+        let config = Config::parse(&with(key, on)).unwrap();
+        let notices = config.notices();
+        assert!(notices.iter().any(|notice| notice.key == key), "{key} = {on}: {notices:?}");
+    }
+}

@@ -1,0 +1,93 @@
+//! Keys that shape what is stored.
+
+use rclonepool_tests::cli::{Machine, content};
+use serde_json::{Value, json};
+
+fn stat(machine: &Machine, path: &str) -> Value {
+    serde_json::from_str(&machine.ok(&["stat", path])).unwrap()
+}
+
+#[test]
+fn remotes_are_where_shards_lie() {
+    let machine = Machine::with_pool(3, "none", "64K");
+    machine.configure(|map| drop(map["remotes"].as_array_mut().unwrap().pop()));
+    machine.upload(content(1, 600_000), "/f");
+    for disk in ["disk1", "disk2"] {
+        assert!(machine.files_below(disk).iter().any(|file| file.contains("_data/")), "{disk}");
+    }
+    assert!(!machine.files_below("disk3").iter().any(|file| file.contains("_data/")), "it is configured no more");
+}
+
+#[test]
+fn pool_id_names_the_pool() {
+    let machine = Machine::with_pool(1, "none", "64K");
+    machine.upload("x", "/x");
+    machine.configure(|map| drop(map.remove("pool_id")));
+    assert_eq!(machine.ok(&["ls"]), "x\n", "without it the markers say");
+    machine.set("pool_id", "0123456789abcdef0123456789abcdef");
+    assert!(machine.fails(5, &["ls"]).contains("belongs to another pool"));
+}
+
+#[test]
+fn chunk_size_cuts_files() {
+    let machine = Machine::with_pool(1, "none", "64K");
+    let bytes = content(1, 300_000);
+    machine.upload(&bytes, "/small");
+    machine.set("chunk_size", 131_072);
+    machine.upload(&bytes, "/large");
+    let chunks = |path| stat(&machine, path)["chunks"].as_array().unwrap().len();
+    assert_eq!((chunks("/small"), chunks("/large")), (5, 3));
+    assert_eq!((machine.cat("/small"), machine.cat("/large")), (bytes.clone(), bytes));
+}
+
+#[test]
+fn prefixes_are_where_objects_lie() {
+    let machine = Machine::new();
+    let disk = machine.disks(1).remove(0);
+    machine.write_config(&json!({"remotes": [disk], "data_prefix": "a/b", "manifest_prefix": "c"}).to_string());
+    machine.ok(&["init", "--yes"]);
+    machine.upload(content(1, 10_000), "/f");
+    let files = machine.files_below("disk1");
+    assert!(
+        files.iter().any(|file| file.starts_with("a/b/")) && files.iter().any(|file| file.starts_with("c/commits/"))
+    );
+    assert!(files.iter().all(|file| file.starts_with("a/b/") || file.starts_with("c/")), "{files:?}");
+}
+
+#[test]
+fn redundancy_makes_the_shards() {
+    let machine = Machine::with_pool(6, "none", "256K");
+    let layout = |keys: Value| {
+        machine.configure(|map| map.extend(keys.as_object().unwrap().clone()));
+        machine.upload(content(1, 200_000), "/f");
+        let chunk = stat(&machine, "/f")["chunks"][0].clone();
+        let number = |name: &str| chunk["layout"][name].as_u64().unwrap();
+        let remotes: std::collections::BTreeSet<_> =
+            chunk["shards"].as_array().unwrap().iter().map(|shard| shard["remote"].to_string()).collect();
+        machine.ok(&["delete", "/f"]);
+        (number("data"), number("parity"), number("copies"), remotes.len())
+    };
+    assert_eq!(layout(json!({"redundancy_mode": "none"})), (1, 0, 1, 1));
+    assert_eq!(layout(json!({"redundancy_mode": "replication"})), (1, 0, 2, 2));
+    assert_eq!(layout(json!({"replication_factor": 4})), (1, 0, 4, 4));
+    assert_eq!(layout(json!({"redundancy_mode": "parity"})), (3, 1, 1, 4));
+    assert_eq!(layout(json!({"parity_data_shards": 4})), (4, 1, 1, 5));
+    assert_eq!(layout(json!({"parity_parity_shards": 2})), (4, 2, 1, 6));
+    let hybrid = json!({"redundancy_mode": "hybrid", "replication_factor": 2, "parity_data_shards": 2, "parity_parity_shards": 1});
+    assert_eq!(layout(hybrid), (2, 1, 2, 6));
+}
+
+#[test]
+fn file_hashes_are_kept() {
+    let machine = Machine::with_pool(1, "none", "64K");
+    let bytes = content(1, 200_000);
+    machine.upload(&bytes, "/without");
+    assert!(stat(&machine, "/without")["entry"]["content"]["file"]["hashes"].is_null());
+    machine.set("file_hashes", json!(["md5", "sha256"]));
+    machine.upload(&bytes, "/with");
+    let hashes = stat(&machine, "/with")["entry"]["content"]["file"]["hashes"].clone();
+    let tool = |program: &str| {
+        machine.shell(&format!("{program} upload.tmp")).stdout[..].split(' ').next().unwrap().to_owned()
+    };
+    assert_eq!(hashes, json!({"md5": tool("md5sum"), "sha256": tool("sha256sum")}));
+}
