@@ -9,6 +9,7 @@ pub mod compact;
 mod complete;
 pub mod marker;
 pub mod membership;
+mod offers;
 mod publish;
 mod reach;
 pub mod record;
@@ -17,19 +18,17 @@ pub(crate) mod sync;
 pub use publish::Receipt;
 pub use sync::{RemoteStatus, View};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::task::JoinSet;
-
 use crate::env::SharedEnv;
 use crate::error::Result;
-use crate::id::{PoolId, RemoteId, Stamp, WriterId};
+use crate::id::{PoolId, Stamp, WriterId};
 use crate::index::Index;
 use crate::remote::SharedRemote;
-use commit::CommitName;
 use membership::Membership;
+use offers::Offers;
 
 /// How long a view may be relied on; far below the grace after which unreferenced data is freed.
 pub(crate) const VIEW_AGE_MAX: Duration = Duration::from_secs(600);
@@ -114,9 +113,7 @@ pub struct Journal {
     latest: Mutex<Stamp>,
     // Remotes that could not be listed lately, by their place in `remotes`.
     doubts: Mutex<BTreeMap<usize, reach::Doubt>>,
-    // Puts of commits that may outlive the operation that began them, and what they put where.
-    offers: Mutex<JoinSet<()>>,
-    offering: Arc<Mutex<BTreeSet<(RemoteId, CommitName)>>>,
+    offers: Offers,
 }
 
 impl Journal {
@@ -145,8 +142,7 @@ impl Journal {
             limits: Limits::default(),
             latest,
             doubts: Mutex::default(),
-            offers: Mutex::default(),
-            offering: Arc::default(),
+            offers: Offers::default(),
         })
     }
 
@@ -227,27 +223,13 @@ impl Journal {
         *latest = (*latest).max(stamp);
     }
 
-    /// Runs the put of a commit, which may outlive the operation that began it. One that is on its way to
-    /// the remote already is not begun again.
-    fn offer(&self, remote: RemoteId, name: CommitName, put: impl Future<Output = ()> + Send + 'static) {
-        if !lock(&self.offering).insert((remote, name)) {
-            return;
-        }
-        let offering = self.offering.clone();
-        let mut offers = lock(&self.offers);
-        while offers.try_join_next().is_some() {}
-        offers.spawn(async move {
-            put.await;
-            lock(&offering).remove(&(remote, name));
-        });
-    }
-
     /// Waits, at most `limit`, until every remote has been offered what it lacks.
     pub async fn settle(&self, limit: Duration) {
-        let mut offers = std::mem::take(&mut *lock(&self.offers));
-        if tokio::time::timeout(limit, async { while offers.join_next().await.is_some() {} }).await.is_err() {
-            tracing::warn!("{} commit copies to slow remotes were given up; a later sync makes them", offers.len());
-            lock(&self.offering).clear();
+        let left = self.offers.settle(limit).await;
+        if left > 0 {
+            tracing::warn!(
+                "{left} commits are still on their way to slow remotes; a later sync copies what is missing"
+            );
         }
     }
 }

@@ -19,6 +19,8 @@ pub(super) enum State {
     Waiting = 1,
     /// Another one stands for it.
     Superseded = 2,
+    /// Its records are in, and it counts only together with others.
+    Joined = 3,
 }
 
 impl Index {
@@ -123,7 +125,7 @@ impl Merge<'_> {
             .query_row("SELECT id FROM commits WHERE name = ?", [name.to_string()], |row| row.get(0))
             .map_err(failed)?;
         for (id, commit) in parts.iter().map(|(id, commit)| (*id, commit)).chain([(id, closer)]) {
-            self.execute("UPDATE commits SET state = ?, body = NULL WHERE id = ?", [State::Applied as i64, id])?;
+            self.execute("UPDATE commits SET state = ?, body = NULL WHERE id = ?", [State::Joined as i64, id])?;
             self.records(id, commit)?;
         }
         Ok(())

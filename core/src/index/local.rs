@@ -16,6 +16,8 @@ use crate::path::PoolPath;
 pub enum KnownCommit {
     /// Its records count.
     Applied,
+    /// Its records count, as one of several commits of an operation: these stay together.
+    Joined,
     /// It waits for the other commits of its operation.
     Waiting,
     /// Another commit stands for it.
@@ -49,6 +51,7 @@ impl Index {
             let state = match state {
                 0 => KnownCommit::Applied,
                 1 => KnownCommit::Waiting,
+                3 => KnownCommit::Joined,
                 _ => KnownCommit::Superseded,
             };
             known.insert(name.parse()?, state);

@@ -78,6 +78,7 @@ impl Journal {
     fn full_tier(&self, count: usize) -> Result<Option<Vec<CommitName>>> {
         let mut tiers = BTreeMap::<u32, Vec<CommitName>>::new();
         for (name, state) in self.index.known_commits()? {
+            // The commits of one operation stay: a part waits for ever without its closing commit.
             if state == KnownCommit::Applied && name.size <= INPUT_BYTES_MAX {
                 tiers.entry((name.size / TIER_BYTES + 1).ilog2() / 3).or_default().push(name);
             }

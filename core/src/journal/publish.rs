@@ -148,12 +148,13 @@ impl Journal {
         for (id, remote) in handles {
             let (sender, name, body) =
                 (sender.clone(), object(&self.manifest_prefix, commit), Body::from(bytes.clone()));
-            self.offer(id, *commit, async move {
+            self.offers.put(id, *commit, async move {
                 let put = remote.put(&name, &body).await;
                 // Nobody listens any more once W hold it.
                 let _ = sender.send((id, put));
             });
         }
+        drop(sender);
         let mut failures: Vec<Error> = view
             .remotes
             .iter()

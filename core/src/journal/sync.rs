@@ -384,7 +384,7 @@ impl Journal {
         for (id, commits) in &view.held {
             let missing: Vec<CommitName> = all
                 .difference(commits)
-                .filter(|name| matches!(known.get(name), Some(KnownCommit::Applied | KnownCommit::Waiting)))
+                .filter(|name| known.get(name).is_some_and(|state| *state != KnownCommit::Superseded))
                 .copied()
                 .collect();
             let Some(target) = handles.get(id).cloned().filter(|_| !missing.is_empty()) else { continue };
@@ -392,7 +392,7 @@ impl Journal {
             for name in missing {
                 let (prefix, handles, held) = (prefix.clone(), handles.clone(), held.clone());
                 let (target, id) = (target.clone(), *id);
-                self.offer(id, name, async move {
+                self.offers.copy(id, name, async move {
                     let copied = async {
                         let (_, bytes) = read_commit(&handles, &held, &prefix, &name).await?;
                         target.put(&object(&prefix, &name), &Body::from(bytes)).await

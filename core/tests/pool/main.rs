@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod acknowledge;
+mod compaction;
 mod offline;
 mod roundtrip;
 mod simulation;
