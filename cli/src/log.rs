@@ -39,14 +39,17 @@ struct Log {
 
 impl<S: Subscriber> Layer<S> for Log {
     fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
-        let target = metadata.target();
-        let level = match *metadata.level() {
-            // What rclone itself says comes back as the error of a call, once.
-            Level::WARN if target.starts_with("rclonepool_core::remote::rclone") => Level::INFO,
-            level => level,
-        };
-        // Other crates speak of their own affairs below warnings.
-        level <= if target.starts_with("rclonepool") { self.level } else { self.level.min(Level::WARN) }
+        match metadata.target() {
+            target if target.starts_with("rclonepool") => *metadata.level() <= self.level,
+            // What rclone says comes back as the error of a call, once, so its own words count one level less.
+            "rclone" => match *metadata.level() {
+                Level::ERROR | Level::WARN => self.level >= Level::INFO,
+                Level::INFO => self.level >= Level::DEBUG,
+                _ => self.level >= Level::TRACE,
+            },
+            // Other crates speak of their own affairs below warnings.
+            _ => *metadata.level() <= self.level.min(Level::WARN),
+        }
     }
 
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
@@ -59,7 +62,8 @@ impl<S: Subscriber> Layer<S> for Log {
             Level::DEBUG => "debug",
             Level::TRACE => "trace",
         };
-        self.ui.log(level, &format!("{}{}", text.message, text.fields));
+        let by = if event.metadata().target() == "rclone" { "rclone: " } else { "" };
+        self.ui.log(level, &format!("{by}{}{}", text.message, text.fields));
     }
 }
 

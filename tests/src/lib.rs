@@ -10,6 +10,7 @@ pub mod home;
 pub mod rclone;
 pub mod repository;
 pub mod shell;
+pub mod wrapper;
 
 /// A private directory that is gone when the value is dropped.
 pub fn scratch() -> tempfile::TempDir {

@@ -38,7 +38,7 @@ def main() -> int:
                 break
             shown += piece
         if answers and answers[0][0].encode() in shown[searched:]:
-            question, answer = answers.pop(0)
+            answer = answers.pop(0)[1]
             searched = len(shown)
             os.write(terminal, answer.encode())
     else:

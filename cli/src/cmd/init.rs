@@ -10,6 +10,7 @@ use rclonepool_core::{Error, ErrorKind, Pool, Result};
 
 use crate::context::{Context, open_options};
 use crate::prompt::confirm;
+use made::How;
 
 /// Memory that the default limit gives.
 const DEFAULT_MEMORY_MB: u64 = 512;
@@ -129,7 +130,7 @@ async fn make(wanted: &Wanted, context: &Context) -> Result<()> {
     }
     file.set("pool_id", report.pool.to_string());
     file.save()?;
-    made::tell(context, &config, &report, file.path()).await
+    made::tell(context, &config, &How::Init(report), file.path()).await
 }
 
 /// Makes the pool that the configuration describes.
@@ -153,7 +154,7 @@ async fn existing(args: &Args, context: &Context) -> Result<()> {
         file.set("pool_id", report.pool.to_string());
         file.save()?;
     }
-    made::tell(context, &config, &report, &path).await
+    made::tell(context, &config, &How::Init(report), &path).await
 }
 
 fn set_redundancy(file: &mut ConfigFile, redundancy: Redundancy) {

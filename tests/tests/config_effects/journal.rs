@@ -1,8 +1,7 @@
 //! Keys of the journal and its index.
 
 use rclonepool_tests::cli::Machine;
-
-use crate::wrapper;
+use rclonepool_tests::wrapper;
 
 #[test]
 fn commit_quorum_asks_for_more_remotes() {

@@ -1,6 +1,7 @@
 //! One test per key of the configuration: change it, and see the effect in what the program does.
 //!
 //! `every_key_has_its_test` holds this against the list of keys.
+#![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)] // the way a test fails
 
 mod coverage;
@@ -9,4 +10,3 @@ mod journal;
 mod placement;
 mod rclone;
 mod transfer;
-mod wrapper;

@@ -7,8 +7,7 @@ use std::time::{Duration, Instant};
 
 use rclonepool_tests::cli::{Machine, Outcome, content};
 use rclonepool_tests::rclone::Config;
-
-use crate::wrapper;
+use rclonepool_tests::wrapper;
 
 fn daemon_pool() -> Machine {
     let machine = wrapper::pool(1, "none", "64K");

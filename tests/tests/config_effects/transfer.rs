@@ -4,8 +4,7 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rclonepool_tests::cli::{Machine, Outcome, content};
-
-use crate::wrapper;
+use rclonepool_tests::wrapper;
 
 /// Long enough for what may run at once to do so.
 const SLOW: &str = "case $verb in rcat | cat) sleep 0.4 ;; esac";

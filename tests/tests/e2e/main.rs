@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // the way a test fails
 
 mod c_abi;
+#[cfg(unix)]
 mod cli;
 mod examples;
 mod main_job;

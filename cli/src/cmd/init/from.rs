@@ -2,11 +2,12 @@
 
 use rclonepool_core::config::{ConfigFile, RemoteKind};
 use rclonepool_core::journal::record::{PoolRecord, RemoteRecord};
-use rclonepool_core::pool::{Found, InitReport, RemoteState};
+use rclonepool_core::pool::{Found, RemoteState};
 use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
 use serde_json::{Map, Value};
 
-use super::{fit_memory, made, set_redundancy};
+use super::made::{self, How};
+use super::{fit_memory, set_redundancy};
 use crate::context::{Context, open_options};
 use crate::format;
 
@@ -20,20 +21,22 @@ pub async fn run(labels: &[String], manifest_prefix: Option<&str>, context: &Con
     config.validate()?;
     let config = context.localise(config)?;
     let found = find(&config, context).await?;
-    let report = InitReport { pool: found.pool.pool, created: false };
+    let members = found.members.iter().filter(|m| m.state != RemoteState::Removed);
+    let how = How::Found(found.pool.pool, members.clone().count());
     for label in config.remotes.iter().filter(|label| !found.here.contains_key(*label)) {
         context.ui.warn(&format!("{} does not carry the pool's marker: left out", format::printable(label)));
     }
     if path.exists() {
         check_same_pool(&path, &found)?;
-        return made::tell(context, &context.config()?, &report, &path).await;
+        context.ui.say("This configuration is of the same pool, and was left as it is.")?;
+        return made::tell(context, &context.config()?, &how, &path).await;
     }
     let mut file = ConfigFile::create(&path);
     write(&mut file, &config, &found);
     let written = context.localise(file.config()?)?;
     file.save()?;
     let here = |member: &RemoteRecord| found.here.values().any(|id| *id == member.remote);
-    for member in found.members.iter().filter(|m| m.state != RemoteState::Removed && !here(m)) {
+    for member in members.filter(|member| !here(member)) {
         context.ui.warn(&format!(
             "the pool's remote {} ({}) was not found: when it is there again, put its name into \"remotes\" of {}",
             format::printable(&member.label),
@@ -41,7 +44,7 @@ pub async fn run(labels: &[String], manifest_prefix: Option<&str>, context: &Con
             format::printable(&path.display().to_string())
         ));
     }
-    made::tell(context, &written, &report, &path).await
+    made::tell(context, &written, &how, &path).await
 }
 
 async fn find(config: &Config, context: &Context) -> Result<Found> {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use rclonepool_core::id::PoolId;
 use rclonepool_core::pool::{InitReport, start_rclone, tolerated};
 use rclonepool_core::{Config, Result};
 use serde_json::json;
@@ -12,25 +13,38 @@ use crate::context::{Context, open_options};
 use crate::format;
 use crate::sections::{self, Encryption};
 
+/// How the pool came to be here.
+pub enum How {
+    /// Made, or there already.
+    Init(InitReport),
+    /// Found by `--from`: how many members it has, whether they were found or not.
+    Found(PoolId, usize),
+}
+
 /// Tells of the pool, what it survives, what is not encrypted and what must be kept elsewhere.
-pub async fn tell(context: &Context, config: &Config, report: &InitReport, path: &Path) -> Result<()> {
+pub async fn tell(context: &Context, config: &Config, how: &How, path: &Path) -> Result<()> {
     let (redundancy, labels) = (config.redundancy(), config.effective_remotes());
     let plain = unencrypted(config, &labels).await;
-    let may_be_lost = tolerated(redundancy, labels.len());
+    let (pool, created, members) = match how {
+        How::Init(report) => (report.pool, report.created, labels.len()),
+        How::Found(pool, members) => (*pool, false, *members),
+    };
+    let may_be_lost = tolerated(redundancy, members);
     let shown = format::printable(&path.display().to_string());
     let say = |text: &str| context.ui.say(text);
-    if report.created {
-        say(&format!("Pool {} made of {}.", report.pool, format::count(labels.len() as u64, "remote")))?;
-    } else {
-        say(&format!("Pool {} was there already; nothing on its remotes was changed.", report.pool))?;
-    }
+    let remotes = format::count(labels.len() as u64, "remote");
+    say(&match how {
+        How::Found(..) => format!("Pool {pool} found: {} of its {members} remotes.", labels.len()),
+        How::Init(_) if created => format!("Pool {pool} made of {remotes}."),
+        How::Init(_) => format!("Pool {pool} was there already; nothing on its remotes was changed."),
+    })?;
     say(&format!("  configuration: {shown}"))?;
-    say(&format!("  redundancy {redundancy}: {}", words::tolerance(may_be_lost, labels.len())))?;
-    if let Some(cost) = words::too_few(redundancy, labels.len()) {
+    say(&format!("  redundancy {redundancy}: {}", words::tolerance(may_be_lost, members)))?;
+    if let Some(cost) = words::too_few(redundancy, members) {
         context.ui.warn(&cost);
     }
-    let better = proposal(labels.len());
-    if report.created && may_be_lost == 0 && better.tolerated() > 0 && redundancy.tolerated() == 0 {
+    let better = proposal(members);
+    if created && may_be_lost == 0 && better.tolerated() > 0 && redundancy.tolerated() == 0 {
         say(&format!("  (--redundancy {better} survives the loss of {})", better.tolerated()))?;
     }
     if !plain.is_empty() {
@@ -42,8 +56,8 @@ pub async fn tell(context: &Context, config: &Config, report: &InitReport, path:
     say("Keep your rclone.conf: logins and crypt passwords are the one thing the pool cannot give back.")?;
     say("  rclonepool recovery-sheet FILE    writes down what is needed")?;
     context.ui.summary(json!({
-        "pool": report.pool,
-        "created": report.created,
+        "pool": pool,
+        "created": created,
         "config": path.display().to_string(),
         "remotes": config.masked()["remotes"],
         "redundancy": redundancy.to_string(),

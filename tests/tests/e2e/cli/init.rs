@@ -78,7 +78,7 @@ fn a_lost_machine_finds_its_pool_from_one_remote() {
     assert_eq!(found["remote_quotas"], serde_json::json!({ machine.text("disk3"): 1 << 30 }));
     assert_eq!(found["balancing_strategy"], "weighted");
     assert_eq!(machine.cat("/f"), bytes);
-    assert!(machine.ok(&["init", "--from", &machine.text("disk1")]).contains("was there already"));
+    assert!(machine.ok(&["init", "--from", &machine.text("disk1")]).contains("was left as it is"));
     assert_eq!(config(&machine), found);
 }
 
@@ -170,4 +170,19 @@ fn the_recovery_sheet_holds_what_the_pool_is_made_of() {
     assert_eq!(printed.stdout, sheet);
     assert!(printed.stderr.contains("plain text"));
     assert_eq!(machine.summary(&["recovery-sheet"])["redundancy"], "replication:2");
+}
+
+#[test]
+fn the_recovery_sheet_is_written_though_the_remotes_are_away() {
+    let machine = Machine::with_pool(2, "replication:2", "64K");
+    machine.ok(&["ls"]);
+    machine.forget_home_but_config();
+    for disk in ["disk1", "disk2"] {
+        std::fs::remove_dir_all(machine.path(disk)).unwrap();
+    }
+    let outcome = machine.run(&["recovery-sheet"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert!(outcome.stderr.contains("made from the configuration"), "{outcome:?}");
+    let pool = config(&machine)["pool_id"].as_str().unwrap().to_owned();
+    assert!(outcome.stdout.contains(&pool) && outcome.stdout.contains(&machine.text("disk2")), "{outcome:?}");
 }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use rclonepool_tests::cli::{Machine, Outcome, content};
+use rclonepool_tests::wrapper;
 
 pub fn signal(child: &Child, signal: Signal) {
     kill_process(Pid::from_child(child), signal).unwrap();
@@ -132,4 +133,32 @@ fn waiting_for_input_ends_at_once() {
     assert!(outcome.stderr.contains("a stream must be given again"), "{outcome:?}");
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
     assert_eq!(machine.ok(&["ls"]), "");
+}
+
+/// Slow remotes are waited for at the end: the first signal changes nothing of that, the second does.
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let machine = wrapper::pool(3, "none", "64K");
+    machine.file("f", "f");
+    machine.set("commit_offer_timeout", 300);
+    wrapper::behave(&machine, "case \"$*\" in *rcat*r3:*commits*) exec sleep 20 ;; esac");
+    let child = start(&machine, &["upload", "f", "/f"]);
+    let slow = || wrapper::calls(&machine).iter().any(|call| call.contains("rcat") && call.contains("r3:"));
+    let waiting = Instant::now() + Duration::from_secs(60);
+    while !slow() {
+        assert!(Instant::now() < waiting, "the slow put never began");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    // Time to get the answer of the two that are enough.
+    std::thread::sleep(Duration::from_secs(2));
+    signal(&child, Signal::INT);
+    std::thread::sleep(Duration::from_millis(500));
+    signal(&child, Signal::INT);
+    let began = Instant::now();
+    let outcome = Outcome::of(child.wait_with_output().unwrap());
+    assert_eq!(outcome.code, 130, "{outcome:?}");
+    assert!(outcome.stderr.contains("once more ends it at once"), "{outcome:?}");
+    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    wrapper::behave(&machine, "");
+    assert_eq!(machine.cat("/f"), b"f", "it was acknowledged by two of three");
 }

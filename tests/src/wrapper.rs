@@ -3,8 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use rclonepool_tests::cli::Machine;
-use rclonepool_tests::rclone::{self, Config};
+use crate::cli::Machine;
+use crate::rclone::{self, Config};
 
 /// A machine whose rclone is ours, with a pool of `n` alias remotes `r1:` to `rN:` over directories, one process
 /// per operation.
@@ -35,10 +35,10 @@ pub fn behave(machine: &Machine, script: &str) {
         real = real.display()
     );
     for old in machine.files_below("").iter().filter(|file| file.starts_with("rclone.log.")) {
-        std::fs::remove_file(machine.path(old)).unwrap();
+        std::fs::remove_file(machine.path(old)).expect("the test's files can be used");
     }
     let path = machine.file("rclone-wrapper", text);
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("the test's files can be used");
     machine.file("rclone.log", "");
 }
 
@@ -54,7 +54,8 @@ pub fn most_at_once(machine: &Machine, verb: &str) -> usize {
 }
 
 fn log(machine: &Machine) -> Vec<(usize, String)> {
-    let log = String::from_utf8(machine.read("rclone.log")).unwrap();
-    let line = |line: &str| line.split_once(' ').map(|(running, call)| (running.parse().unwrap(), call.to_owned()));
+    let log = String::from_utf8(machine.read("rclone.log")).expect("the test's files can be used");
+    let line =
+        |line: &str| line.split_once(' ').map(|(running, call)| (running.parse().expect("a count"), call.to_owned()));
     log.lines().filter_map(line).collect()
 }
