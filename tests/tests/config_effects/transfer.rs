@@ -90,11 +90,13 @@ fn operation_timeout_ends_what_hangs() {
 
 #[test]
 fn retries() {
-    let machine = Machine::with_pool(1, "none", "64K");
-    std::fs::rename(machine.path("disk1"), machine.path("away")).unwrap();
+    let machine = wrapper::pool(1, "none", "64K");
+    machine.file("f", content(1, 50_000));
+    wrapper::behave(&machine, "case $verb in rcat) echo 'dial tcp: connection refused' >&2; exit 1 ;; esac");
     let tries = || {
         let began = Instant::now();
-        let outcome = machine.run(&["-vv", "ls"]);
+        let outcome = machine.run(&["-vv", "upload", "f", "/f"]);
+        assert_ne!(outcome.code, 0, "{outcome:?}");
         (outcome.stderr.matches("trying again").count(), began.elapsed())
     };
     machine.set("max_retries", 2);
