@@ -1,7 +1,9 @@
 //! What rclonepool costs: every figure a ratio to another tool, or to what the wire could carry, measured in turns in
 //! one run.
 //!
-//!     rclonepool-bench [--quick] [--rounds N] [NAME…]
+//! ```text
+//! rclonepool-bench [--quick] [--rounds N] [NAME…]
+//! ```
 //!
 //! docs/performance.md explains the benchmarks.
 #![forbid(unsafe_code)]
