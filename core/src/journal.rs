@@ -7,6 +7,7 @@
 pub mod commit;
 pub mod compact;
 mod complete;
+mod identity;
 pub mod marker;
 pub mod membership;
 mod offers;
@@ -111,6 +112,7 @@ pub struct Journal {
     rules: Rules,
     limits: Limits,
     latest: Mutex<Stamp>,
+    identities: Mutex<identity::Identities>,
     // Remotes that could not be listed lately, by their place in `remotes`.
     doubts: Mutex<BTreeMap<usize, reach::Doubt>>,
     offers: Offers,
@@ -141,6 +143,7 @@ impl Journal {
             rules: Rules::default(),
             limits: Limits::default(),
             latest,
+            identities: Mutex::default(),
             doubts: Mutex::default(),
             offers: Offers::default(),
         })

@@ -6,6 +6,7 @@
 
 mod download;
 mod fetch;
+mod group;
 mod hashes;
 mod init;
 mod members;

@@ -31,6 +31,8 @@ pub enum Mark {
     Condemned,
     /// Gone for ever.
     Dropped,
+    /// Put where another remote turned out to lie. Only the writer knows; the journal says nothing of it.
+    Misplaced,
 }
 
 impl Index {

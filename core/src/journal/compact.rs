@@ -59,14 +59,14 @@ impl Journal {
             return Ok(None);
         }
         let merged = self.merge(&commits)?;
-        let (name, reach) = match self.publish(&view, &merged).await {
+        let (name, held) = match self.publish(&view, &merged).await {
             Ok(published) => published,
             Err(error) => {
                 tracing::info!("compaction put off: {error}");
                 return Ok(None);
             }
         };
-        if reach == Reach::Quorum {
+        if self.membership()?.reach(&held) == Reach::Quorum {
             // The rest of the remotes too, so that all inputs can go.
             self.settle(SETTLE_LIMIT).await;
             self.remove_superseded(&view, &name, commits.keys()).await?;

@@ -24,8 +24,8 @@ pub struct Receipt {
     /// Acknowledged on less than a view or less than W remotes: another writer's change may have been
     /// missed, and fewer losses are survived until the other remotes have it.
     pub stale: bool,
-    /// Chunks the commit refers to that are marked: NOT acknowledged. The caller stores their bytes
-    /// under new ids and commits again.
+    /// Chunks the commit refers to that are being deleted, or were put where another remote turned out to
+    /// lie: NOT acknowledged. The caller stores their bytes under new ids and commits again.
     pub marked: BTreeMap<ChunkId, Mark>,
     /// What the look after the commit saw.
     pub view: View,
@@ -40,7 +40,15 @@ impl Journal {
     /// # Errors
     /// `FormatVersion` when a later version wrote to the pool; `Unavailable` when too few remotes took
     /// the commit: it is then not acknowledged, though it may turn up later.
-    pub async fn commit(&self, view: &View, mut records: Vec<Record>) -> Result<Receipt> {
+    pub async fn commit(&self, view: &View, records: Vec<Record>) -> Result<Receipt> {
+        self.commit_data(view, view.epoch, records).await
+    }
+
+    /// As [`Journal::commit`], for records of chunks that were stored since a view of `epoch` was taken.
+    ///
+    /// # Errors
+    /// As [`Journal::commit`].
+    pub async fn commit_data(&self, view: &View, epoch: u64, mut records: Vec<Record>) -> Result<Receipt> {
         let fresh;
         let view = if self.rules.view_before_commit && view.is_old(self.env.boot_ms()) {
             fresh = self.sync().await?;
@@ -60,21 +68,56 @@ impl Journal {
         for (record, stamp) in records.iter_mut().zip(stamps) {
             record.set_stamp(stamp);
         }
-        let mut reach = Reach::Quorum;
+        let places = places(&records);
+        let mut held = Vec::new();
         let mut names = Vec::new();
         for commit in self.parts(records) {
             let mut commit = commit;
             if commit.part_of.is_none() && !names.is_empty() {
                 commit.closes.clone_from(&names);
             }
-            let (name, reached) = self.publish(view, &commit).await?;
-            reach = reach.min(reached);
+            let (name, holders) = self.publish(view, &commit).await?;
+            held.push(holders);
             names.push(name);
         }
         let after = self.sync().await?;
-        let marked = if self.rules.look_after_commit { self.index.marks(chunks)? } else { BTreeMap::new() };
-        let stale = !view.complete || !after.complete || reach < Reach::Quorum;
+        let mut marked = if self.rules.look_after_commit { self.index.marks(chunks)? } else { BTreeMap::new() };
+        for (name, held) in names.iter().zip(&mut held) {
+            held.extend(after.held.iter().filter(|(_, commits)| commits.contains(name)).map(|(id, _)| *id));
+        }
+        let mut confirmed = after.online();
+        if self.rules.markers {
+            let left = self.left_since(epoch);
+            let misplaced = places.iter().filter(|(_, remotes)| !remotes.is_disjoint(&left));
+            marked.extend(misplaced.map(|(chunk, _)| (*chunk, Mark::Misplaced)));
+            let left = self.left_since(view.epoch);
+            if marked.is_empty() {
+                self.check_reach(&held, &left)?;
+            }
+            confirmed.retain(|id| !left.contains(id));
+        }
+        // What was put counts where its remote was found again.
+        let reach = self.reach(&held, |id| confirmed.contains(id))?;
+        let mut unmarked = places.iter().filter(|(chunk, _)| !marked.contains_key(chunk));
+        let stored = unmarked.all(|(_, remotes)| remotes.is_subset(&confirmed));
+        let stale = !view.complete || !after.complete || reach < Reach::Quorum || !stored;
         Ok(Receipt { names, stale, marked, view: after })
+    }
+
+    /// The least that commits reached on those of their holders that `counts`.
+    fn reach(&self, held: &[BTreeSet<RemoteId>], counts: impl Fn(&RemoteId) -> bool) -> Result<Reach> {
+        let membership = self.membership()?;
+        let reach = |held: &BTreeSet<RemoteId>| membership.reach(&held.iter().copied().filter(&counts).collect());
+        Ok(held.iter().map(reach).min().unwrap_or(Reach::Quorum))
+    }
+
+    /// Fails when too few remotes hold a commit, as some of those it was put on were not what they seemed.
+    fn check_reach(&self, held: &[BTreeSet<RemoteId>], left: &BTreeSet<RemoteId>) -> Result<()> {
+        if left.is_empty() || self.reach(held, |id| !left.contains(id))? > Reach::TooFew || !self.rules.quorum {
+            return Ok(());
+        }
+        Err(Error::new(ErrorKind::Unavailable, "places of the configuration turned out to be other remotes meanwhile")
+            .hint("it is not acknowledged; see that disks stay mounted, and repeat it"))
     }
 
     /// Splits an operation whose records are too many for one commit; the last part closes it.
@@ -103,8 +146,8 @@ impl Journal {
     }
 
     /// Puts a commit on every online member and returns as soon as W hold it; the rest go on in the
-    /// background. Merges it once it is acknowledged.
-    pub(super) async fn publish(&self, view: &View, commit: &Commit) -> Result<(CommitName, Reach)> {
+    /// background. Merges it, and gives back who holds it.
+    pub(super) async fn publish(&self, view: &View, commit: &Commit) -> Result<(CommitName, BTreeSet<RemoteId>)> {
         let (name, bytes) = commit.encode()?;
         let mut membership = self.membership()?;
         if membership.is_empty() {
@@ -132,7 +175,7 @@ impl Journal {
         for id in &held {
             self.index.note_held(*id, [&name], [])?;
         }
-        Ok((name, reach))
+        Ok((name, held))
     }
 
     async fn put_commit(
@@ -195,6 +238,19 @@ fn copy_of(error: &Error) -> Error {
         Some(remote) => copy.on_remote(remote),
         None => copy,
     }
+}
+
+/// The remotes that took shards, per chunk.
+fn places(records: &[Record]) -> BTreeMap<ChunkId, BTreeSet<RemoteId>> {
+    let mut places = BTreeMap::<ChunkId, BTreeSet<RemoteId>>::new();
+    for record in records {
+        match record {
+            Record::Chunk(r) => places.entry(r.chunk).or_default().extend(r.shards.iter().map(|p| p.remote)),
+            Record::Shard(r) => drop(places.entry(r.chunk).or_default().insert(r.place.remote)),
+            _ => {}
+        }
+    }
+    places
 }
 
 /// The chunks that records make or refer to.

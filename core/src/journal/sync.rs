@@ -60,6 +60,8 @@ pub struct View {
     pub(super) gone: BTreeMap<RemoteId, BTreeSet<CommitName>>,
     /// Commits that count and that fewer than W remotes hold, as far as this machine knows.
     pub(super) rare: BTreeSet<CommitName>,
+    /// How often this process had seen places turn out to be other remotes.
+    pub(crate) epoch: u64,
 }
 
 impl View {
@@ -164,18 +166,9 @@ impl Journal {
         let taken_at_ms = self.env.boot_ms();
         // What is put while the listings are on their way may be missing in them.
         let noted = self.index.held_by_all()?;
-        let identified = |(listing, remote): (Result<Listing>, &SharedRemote)| {
-            let listing = listing?;
-            let id = if self.rules.markers {
-                listing.identify(self.pool).map_err(|e| e.on_remote(remote.label()))?
-            } else {
-                // Without the rule a place is believed to be what it was when it was last seen.
-                self.believed(remote, &listing)?
-            };
-            Ok::<_, Error>((id, listing.commits))
-        };
-        let listings = self.list_all().await.into_iter().zip(&self.remotes).map(identified).collect();
-        let (remotes, mut held) = self.identities(listings);
+        let found = self.list_all().await.into_iter().zip(&self.remotes);
+        let found = found.map(|(listing, remote)| self.find(listing, remote)).collect::<Result<Vec<_>>>()?;
+        let (remotes, mut held, epoch) = self.identities(found);
         let mut view = View {
             remotes,
             complete: false,
@@ -186,6 +179,7 @@ impl Journal {
             held: BTreeMap::new(),
             gone: BTreeMap::new(),
             rare: BTreeSet::new(),
+            epoch,
         };
         self.check_new_markers(&mut view, &mut held).await?;
         let unreadable = self.read_new(&held, &mut view).await?;
@@ -195,50 +189,6 @@ impl Journal {
             self.copy_missing(&view)?;
         }
         Ok(view)
-    }
-
-    fn believed(&self, remote: &SharedRemote, listing: &Listing) -> Result<RemoteId> {
-        let key = format!("believed:{}", remote.label());
-        match self.index.meta(&key)? {
-            Some(id) => id.parse(),
-            None => {
-                let id = listing.identify(self.pool)?;
-                self.index.set_meta(&key, &id.to_string())?;
-                Ok(id)
-            }
-        }
-    }
-
-    /// Sets clones aside: two places with one id are both in doubt.
-    #[allow(clippy::type_complexity)]
-    fn identities(
-        &self,
-        listings: Vec<Result<(RemoteId, BTreeSet<CommitName>)>>,
-    ) -> (Vec<RemoteStatus>, BTreeMap<RemoteId, BTreeSet<CommitName>>) {
-        let mut seen = BTreeMap::<RemoteId, usize>::new();
-        for (id, _) in listings.iter().flatten() {
-            *seen.entry(*id).or_default() += 1;
-        }
-        let mut held = BTreeMap::new();
-        let status = |listing: Result<(RemoteId, _)>| match listing {
-            Ok((id, _)) if seen.get(&id).is_some_and(|n| *n > 1) => RemoteStatus::Offline(
-                Error::new(ErrorKind::Unavailable, format!("offline: another remote carries the same marker, {id}"))
-                    .hint("one is a copy of the other; take it out of the configuration"),
-            ),
-            Ok((id, commits)) => {
-                held.insert(id, commits);
-                RemoteStatus::Online(id)
-            }
-            Err(error) => RemoteStatus::Offline(error),
-        };
-        let mut remotes: Vec<_> = listings.into_iter().map(status).collect();
-        for (status, remote) in remotes.iter_mut().zip(&self.remotes) {
-            if let RemoteStatus::Offline(error) = status {
-                let named = std::mem::replace(error, Error::new(ErrorKind::Internal, "")).on_remote(remote.label());
-                *error = named;
-            }
-        }
-        (remotes, held)
     }
 
     /// Reads the marker of a remote this index meets for the first time: its format may be a later one.

@@ -18,10 +18,18 @@ impl Pool {
     ///
     /// # Errors
     /// As [`crate::journal::Journal::commit`].
-    pub(super) async fn commit(&self, view: &View, mut records: Vec<Record>) -> Result<Receipt> {
+    pub(super) async fn commit(&self, view: &View, records: Vec<Record>) -> Result<Receipt> {
+        self.commit_data(view, view.epoch(), records).await
+    }
+
+    /// As [`Pool::commit`], for data that was stored since a view of `epoch` was taken.
+    ///
+    /// # Errors
+    /// As [`crate::journal::Journal::commit`].
+    pub(super) async fn commit_data(&self, view: &View, epoch: u64, mut records: Vec<Record>) -> Result<Receipt> {
         let (changed, digest) = self.changed_settings(view)?;
         records.extend(changed);
-        let receipt = self.journal.commit(view, records).await?;
+        let receipt = self.journal.commit_data(view, epoch, records).await?;
         if receipt.marked.is_empty() {
             self.index.set_meta(WRITTEN, &digest)?;
             self.wrote.store(true, Ordering::Relaxed);

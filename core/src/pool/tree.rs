@@ -8,20 +8,14 @@ use globset::{Glob, GlobSet, GlobSetBuilder};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
+use super::group::Group;
 use super::upload::{Prepared, UploadOptions, UploadReport};
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ChunkId;
+use crate::journal::View;
 use crate::journal::record::{Content, Record};
 use crate::local::Identity;
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
-
-/// A group of files is committed when it has this many files,
-const GROUP_FILES: usize = 2000;
-/// or this many bytes of data,
-const GROUP_BYTES: u64 = 4 << 30;
-/// or is this old.
-const GROUP_MS: u64 = 60_000;
 
 /// What to do with symbolic links below a directory.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -96,12 +90,6 @@ struct Scan {
     failed: Vec<(String, Error)>,
 }
 
-/// Files whose data is stored and that wait for their common commit.
-struct Group {
-    prepared: Vec<Prepared>,
-    since_ms: u64,
-}
-
 impl Pool {
     /// Stores everything below a local directory as `path/…`, committing in groups. One file's failure
     /// does not stop the others.
@@ -138,20 +126,22 @@ impl Pool {
         monitor.event(&Event::Total { bytes: scan.bytes, items: scan.found.len() as u64 });
         let mut report = UploadReport { skipped: scan.skipped, stale: !view.complete, ..UploadReport::default() };
         for (path, error) in scan.failed {
-            report.failed += 1;
-            monitor.event(&Event::FileFailed { path, error: error.to_string() });
+            report.fail(monitor, path, &error);
         }
         let mut files = Vec::new();
-        let mut group = Group { prepared: Vec::new(), since_ms: self.env.boot_ms() };
+        let mut group = Group { prepared: Vec::new(), since_ms: self.env.boot_ms(), epoch: view.epoch() };
+        let mut relies = false;
         for found in scan.found {
             match found {
                 Found::File(local, path) => files.push((local, path)),
                 Found::Link(local, path) => {
-                    self.prepare_small(local, path, options, &mut group, &mut report, monitor)?
+                    self.prepare_small(&view, local, path, options, &mut group, &mut report, monitor)?
                 }
                 Found::EmptyDirectory(local, path) => {
-                    if !self.is_directory(&path)? {
-                        self.prepare_small(local, path, options, &mut group, &mut report, monitor)?;
+                    if self.is_directory(&path)? {
+                        relies = true;
+                    } else {
+                        self.prepare_small(&view, local, path, options, &mut group, &mut report, monitor)?;
                     }
                 }
             }
@@ -174,17 +164,15 @@ impl Pool {
             match done {
                 Ok(prepared) => group.prepared.push(prepared),
                 Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-                Err(error) => {
-                    report.failed += 1;
-                    monitor.event(&Event::FileFailed { path, error: error.to_string() });
-                }
+                Err(error) => report.fail(monitor, path, &error),
             }
             if group.is_due(self.env.boot_ms()) {
-                self.commit_group(&mut group, &mut report, monitor).await?;
+                self.commit_group(&mut group, options, &mut report, monitor).await?;
             }
         }
         drop(stored);
-        self.commit_group(&mut group, &mut report, monitor).await?;
+        report.stale |= relies && !self.complete().await?;
+        self.commit_group(&mut group, options, &mut report, monitor).await?;
         Ok(report)
     }
 
@@ -201,8 +189,10 @@ impl Pool {
     }
 
     /// Links and empty directories: their manifest is all there is.
+    #[allow(clippy::too_many_arguments, reason = "the state of one upload")]
     fn prepare_small(
         &self,
+        view: &View,
         local: PathBuf,
         path: PoolPath,
         options: &UploadOptions,
@@ -232,80 +222,15 @@ impl Pool {
         match read() {
             Ok(entry) => {
                 let same = self.index.entry(&path)?.is_some_and(|e| e.content == entry.content);
-                let records = if same || options.dry_run { Vec::new() } else { vec![Record::Entry(entry)] };
+                let safe = same && self.journal.is_safe(view, &path)?;
+                let records = if safe || options.dry_run { Vec::new() } else { vec![Record::Entry(entry)] };
                 let action = if same { FileAction::Unchanged } else { FileAction::Uploaded };
-                let (resumed_bytes, resume_key) = (0, None);
-                group.prepared.push(Prepared { records, path, size: 0, action, resumed_bytes, resume_key });
+                group.prepared.push(Prepared { records, action, ..Prepared::new(path, 0) });
                 monitor.progress(0, 1);
             }
-            Err(error) => {
-                report.failed += 1;
-                monitor.event(&Event::FileFailed { path: path.to_string(), error: error.to_string() });
-            }
+            Err(error) => report.fail(monitor, path.to_string(), &error),
         }
         Ok(())
-    }
-
-    async fn commit_group(
-        self: &Arc<Self>,
-        group: &mut Group,
-        report: &mut UploadReport,
-        monitor: &Monitor,
-    ) -> Result<()> {
-        group.since_ms = self.env.boot_ms();
-        let prepared = std::mem::take(&mut group.prepared);
-        let records: Vec<Record> = prepared.iter().flat_map(|p| p.records.iter().cloned()).collect();
-        let mut again = Vec::new();
-        if !records.is_empty() {
-            let reuses = prepared.iter().any(|file| file.action == FileAction::Unchanged && !file.records.is_empty());
-            let whole = !reuses || self.complete().await?;
-            let receipt = self.commit(&*self.view().await, records).await?;
-            report.stale |= receipt.stale || !whole;
-            for file in &prepared {
-                let chunks = file.records.iter().flat_map(chunks);
-                if chunks.into_iter().any(|chunk| receipt.marked.contains_key(&chunk)) {
-                    self.forget_marked(file, &receipt.marked)?;
-                    again.push(file.path.clone());
-                } else if !receipt.names.is_empty()
-                    && let Some(key) = &file.resume_key
-                {
-                    self.index.forget_resumable(key)?;
-                }
-            }
-            // With a marked chunk among them nothing may have been committed at all.
-            if receipt.names.is_empty() {
-                again = prepared.iter().map(|file| file.path.clone()).collect();
-            }
-            self.keep_view(receipt.view).await;
-        }
-        for file in prepared {
-            if again.contains(&file.path) {
-                report.failed += 1;
-                let error = "another machine is deleting data this file refers to; repeat the upload".to_owned();
-                monitor.event(&Event::FileFailed { path: file.path.to_string(), error });
-            } else {
-                report.count(&file);
-                monitor.event(&Event::File { path: file.path, size: file.size, action: file.action });
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Group {
-    fn is_due(&self, boot_ms: u64) -> bool {
-        let bytes: u64 = self.prepared.iter().map(|p| p.size).sum();
-        self.prepared.len() >= GROUP_FILES
-            || bytes >= GROUP_BYTES
-            || (!self.prepared.is_empty() && boot_ms.saturating_sub(self.since_ms) >= GROUP_MS)
-    }
-}
-
-fn chunks(record: &Record) -> Vec<ChunkId> {
-    match record {
-        Record::Chunk(chunk) => vec![chunk.chunk],
-        Record::Entry(entry) => entry.content.extents().iter().map(|extent| extent.chunk).collect(),
-        _ => Vec::new(),
     }
 }
 

@@ -24,7 +24,7 @@ use crate::path::PoolPath;
 use crate::stage::hash::{Hasher, sha256};
 
 /// How often an upload stores anew what another machine began to delete meanwhile.
-const MARKED_TRIES: usize = 5;
+pub(super) const MARKED_TRIES: usize = 5;
 
 /// What to upload.
 pub enum Source {
@@ -83,6 +83,15 @@ pub(super) struct Prepared {
     pub resumed_bytes: u64,
     /// Where the index keeps what was stored, until the commit.
     pub resume_key: Option<String>,
+    /// The local file it was read from.
+    pub local: Option<PathBuf>,
+}
+
+impl Prepared {
+    pub fn new(path: PoolPath, size: u64) -> Self {
+        let (records, action, local) = (Vec::new(), FileAction::Uploaded, None);
+        Self { records, path, size, action, resumed_bytes: 0, resume_key: None, local }
+    }
 }
 
 impl Pool {
@@ -102,26 +111,30 @@ impl Pool {
         let view = self.view_for_writing().await?;
         self.check_file_target(path)?;
         let mut source = Some(source);
+        let (mut epoch, mut options) = (view.epoch(), options.clone());
         for _ in 0..MARKED_TRIES {
             let prepared = match source.take() {
                 Some(Source::File(file)) => {
-                    let prepared = monitor.run(self.prepare_file(&file, path, options, monitor, true)).await?;
+                    let prepared = monitor.run(self.prepare_file(&file, path, &options, monitor, true)).await?;
                     source = Some(Source::File(file));
                     prepared
                 }
                 Some(Source::Bytes(bytes)) => {
                     let reader = Box::new(std::io::Cursor::new(bytes.clone()));
-                    let prepared = monitor.run(self.prepare_stream(reader, path, options, monitor)).await?;
+                    let prepared = monitor.run(self.prepare_stream(reader, path, &options, monitor)).await?;
                     source = Some(Source::Bytes(bytes));
                     prepared
                 }
                 Some(Source::Stream(reader)) => {
-                    monitor.run(self.prepare_stream(reader, path, options, monitor)).await?
+                    monitor.run(self.prepare_stream(reader, path, &options, monitor)).await?
                 }
                 None => {
-                    return Err(Error::new(ErrorKind::Busy, "another machine is deleting data this upload stored")
-                        .at_path(path)
-                        .hint("repeat the upload"));
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        "data this upload stored is being deleted, or went astray",
+                    )
+                    .at_path(path)
+                    .hint("repeat the upload"));
                 }
             };
             let mut report = UploadReport::default();
@@ -132,10 +145,13 @@ impl Pool {
                 return Ok(report);
             }
             let whole = prepared.action != FileAction::Unchanged || self.complete().await?;
-            let receipt = self.commit(&*self.view().await, prepared.records.clone()).await?;
+            let receipt = self.commit_data(&*self.view().await, epoch, prepared.records.clone()).await?;
+            epoch = receipt.view.epoch();
             self.keep_view(receipt.view).await;
             if !receipt.marked.is_empty() {
                 self.forget_marked(&prepared, &receipt.marked)?;
+                // What this try left behind is not there already.
+                options.force = true;
                 continue;
             }
             if let Some(key) = &prepared.resume_key {
@@ -145,7 +161,7 @@ impl Pool {
             monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
             return Ok(report);
         }
-        Err(Error::new(ErrorKind::Busy, "another machine keeps deleting what this upload stores").at_path(path))
+        Err(Error::new(ErrorKind::Busy, "what this upload stores keeps being deleted, or going astray").at_path(path))
     }
 
     /// What is marked must not be resumed from.
@@ -182,14 +198,7 @@ impl Pool {
             content_type: options.content_type.clone(),
             ..self.new_entry(path, mtime_ns, before.executable, content)
         };
-        let mut prepared = Prepared {
-            records: Vec::new(),
-            path: path.clone(),
-            size: before.size,
-            action: FileAction::Uploaded,
-            resumed_bytes: 0,
-            resume_key: None,
-        };
+        let mut prepared = Prepared { local: Some(file.to_owned()), ..Prepared::new(path.clone(), before.size) };
         if let Some(existing) = self.unchanged(path, &handle, &before, mtime_ns, options).await? {
             prepared.action = FileAction::Unchanged;
             let same = existing.mtime_ns == mtime_ns && self.journal.is_safe(&*self.view().await, path)?;
@@ -353,14 +362,7 @@ impl Pool {
         let mtime_ns = options.mtime_ns.unwrap_or_else(|| self.now_ns());
         let entry = self.new_entry(path, mtime_ns, false, content);
         records.push(Record::Entry(Entry { content_type: options.content_type.clone(), ..entry }));
-        Ok(Prepared {
-            records,
-            path: path.clone(),
-            size,
-            action: FileAction::Uploaded,
-            resumed_bytes: 0,
-            resume_key: None,
-        })
+        Ok(Prepared { records, ..Prepared::new(path.clone(), size) })
     }
 
     async fn store_stream(
@@ -431,6 +433,11 @@ async fn join_front(puts: &mut VecDeque<AbortOnDropHandle<Result<StoredChunk>>>)
 }
 
 impl UploadReport {
+    pub(super) fn fail(&mut self, monitor: &Monitor, path: String, error: &Error) {
+        self.failed += 1;
+        monitor.event(&Event::FileFailed { path, error: error.to_string() });
+    }
+
     pub(super) fn count(&mut self, prepared: &Prepared) {
         match prepared.action {
             FileAction::Unchanged => self.unchanged += 1,

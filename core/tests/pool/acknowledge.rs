@@ -8,7 +8,9 @@ use rclonepool_core::journal::record::{Condemned, Record};
 use rclonepool_core::pool::{Source, UploadOptions};
 use rclonepool_core::redundancy::Redundancy;
 use rclonepool_core::remote::memory::MemoryStore;
+use rclonepool_core::remote::wrap::Verb;
 use rclonepool_core::testing::history::shard_name;
+use rclonepool_core::testing::script::Script;
 use rclonepool_core::testing::world::World;
 use rclonepool_core::{Monitor, Pool};
 
@@ -158,4 +160,77 @@ async fn what_rests_on_an_absent_remote_is_stale() {
     assert!(pool.rename(&path("/a"), &path("/b"), false).await.unwrap().stale);
     // A new file rests on nothing.
     assert!(!put(&pool, "/c", &content(7, 10)).await.unwrap().stale);
+}
+
+/// Unmounts the disk that the next shard goes to, just before it does: its mount point takes the shard.
+fn unmount_under_the_next_shard(world: &World, script: &Script) -> MemoryStore {
+    let (under, stores) = (MemoryStore::default(), world.stores.clone());
+    for (n, store) in stores.into_iter().enumerate() {
+        let (under, label) = (under.clone(), format!("m{n}:"));
+        let is_shard =
+            move |on: &str, verb: Verb, name: &str| on == label && verb == Verb::Put && name.starts_with("data/");
+        script.before(is_shard, async move {
+            // Only the first of them.
+            if under.names().is_empty() {
+                under.insert("was", n.to_string());
+                store.swap(&under);
+            }
+        });
+    }
+    under
+}
+
+fn mount_again(world: &World, under: &MemoryStore) {
+    let store = world.stores.iter().find(|store| store.object("was").is_some()).unwrap();
+    store.swap(under);
+}
+
+#[tokio::test]
+async fn what_went_to_an_empty_mount_point_is_stored_anew() {
+    let world = World::new(4, Redundancy::NONE, CHUNK, 7);
+    let id = world.init().await.unwrap();
+    let (pool, script) = scripted(&world, id).await;
+    let under = unmount_under_the_next_shard(&world, &script);
+    let (_dir, file) = local_file(&content(7, 50_000));
+    let report = put_file(&pool, &file, "/f").await;
+    assert_eq!((report.files, report.unchanged, report.stale), (1, 0, false));
+    mount_again(&world, &under);
+    assert_eq!(get(&world.open(id).await.unwrap(), "/f").await.unwrap(), content(7, 50_000));
+}
+
+#[tokio::test]
+async fn the_files_of_a_directory_too() {
+    let world = World::new(4, Redundancy::NONE, CHUNK, 8);
+    let id = world.init().await.unwrap();
+    let (pool, script) = scripted(&world, id).await;
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..6u64 {
+        std::fs::write(dir.path().join(n.to_string()), content(n, 20_000 * n as usize)).unwrap();
+    }
+    let under = unmount_under_the_next_shard(&world, &script);
+    let options = UploadOptions::default();
+    let report = pool.upload_tree(dir.path(), &path("/d"), &options, &Monitor::default()).await.unwrap();
+    assert_eq!((report.files, report.failed, report.stale), (6, 0, false));
+    mount_again(&world, &under);
+    let other = world.open(id).await.unwrap();
+    for n in 0..6u64 {
+        assert_eq!(get(&other, &format!("/d/{n}")).await.unwrap(), content(n, 20_000 * n as usize));
+    }
+}
+
+/// A commit that mount points took is held by nobody.
+#[tokio::test]
+async fn a_commit_on_empty_mount_points_is_not_acknowledged() {
+    let world = World::new(3, Redundancy::NONE, CHUNK, 9);
+    let id = world.init().await.unwrap();
+    let (pool, script) = scripted(&world, id).await;
+    let under = [MemoryStore::default(), MemoryStore::default()];
+    let disks: Vec<_> = world.stores.iter().cloned().zip(under.clone()).collect();
+    let unmounted = disks.clone();
+    script.before(is_commit, async move { unmounted.iter().for_each(|(disk, under)| disk.swap(under)) });
+    let error = put(&pool, "/f", &content(1, 10)).await.unwrap_err();
+    assert_eq!(error.kind(), rclonepool_core::ErrorKind::Unavailable, "{error}");
+    disks.iter().for_each(|(disk, under)| disk.swap(under));
+    assert!(!put(&pool, "/f", &content(2, 10)).await.unwrap().stale);
+    assert_eq!(get(&world.open(id).await.unwrap(), "/f").await.unwrap(), content(2, 10));
 }
