@@ -11,7 +11,7 @@ const GLOBAL: &str = "Global options";
 /// One storage pool out of many rclone remotes.
 #[derive(Debug, Parser)]
 #[command(name = "rclonepool", version, after_help = exit::help(), arg_required_else_help = true)]
-#[command(disable_help_subcommand = true, max_term_width = 100)]
+#[command(max_term_width = 100)]
 pub struct Cli {
     #[command(flatten)]
     pub global: Global,

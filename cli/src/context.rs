@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use rclonepool_core::journal::RemoteStatus;
 use rclonepool_core::pool::OpenOptions;
@@ -11,6 +12,9 @@ use tokio_util::sync::CancellationToken;
 use crate::args::Global;
 use crate::log;
 use crate::ui::{Ui, describe_all};
+
+/// A wait that is longer is explained.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What every command works with.
 pub struct Context {
@@ -95,8 +99,26 @@ impl Context {
         let pool = self.stoppable(Pool::open(config, &open_options())).await?;
         self.report_view(&pool).await;
         let done = work(&pool).await;
-        pool.close().await;
+        self.close(&pool).await;
         done
+    }
+
+    /// Closes the pool, which gives slow remotes some time to take the last commits.
+    async fn close(&self, pool: &Pool) {
+        let stopped = self.cancel.is_cancelled();
+        let mut closing = std::pin::pin!(pool.close());
+        if tokio::time::timeout(PATIENCE, &mut closing).await.is_ok() {
+            return;
+        }
+        self.ui.log(
+            "note",
+            "waiting for slow remotes to take the last changes; Ctrl-C ends the wait, and they get them next time",
+        );
+        tokio::select! {
+            () = closing => {}
+            // A wish to stop that came before was for the work.
+            () = self.cancel.cancelled(), if !stopped => {}
+        }
     }
 
     /// Does `work` unless the user stops it.
@@ -105,6 +127,19 @@ impl Context {
     /// `Cancelled`, or those of the work.
     pub async fn stoppable<T>(&self, work: impl Future<Output = Result<T>>) -> Result<T> {
         self.silent_monitor().run(work).await
+    }
+
+    /// Makes a change unless the user stops it.
+    ///
+    /// # Errors
+    /// `Cancelled`, or those of the change.
+    pub async fn change<T>(&self, change: impl Future<Output = Result<T>>) -> Result<T> {
+        self.stoppable(change).await.map_err(|error| match error.kind() {
+            ErrorKind::Cancelled => {
+                Error::new(ErrorKind::Cancelled, "interrupted: the change may have been made, or may not")
+            }
+            _ => error,
+        })
     }
 
     /// Stops when the user says so, and reports nothing.

@@ -33,7 +33,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         .with_pool(&config, async |pool| {
             let (mut entries, mut stale, mut failed) = (0, false, 0);
             for path in &paths {
-                match context.stoppable(pool.delete(path, args.recursive)).await {
+                match context.change(pool.delete(path, args.recursive)).await {
                     Ok(changed) => {
                         entries += changed.entries;
                         stale |= changed.stale;

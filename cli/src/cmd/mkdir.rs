@@ -26,7 +26,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         .with_pool(&config, async |pool| {
             let mut stale = false;
             for path in &paths {
-                stale |= context.stoppable(pool.mkdir(path)).await?;
+                stale |= context.change(pool.mkdir(path)).await?;
             }
             context.report_stale(pool, stale).await;
             context.ui.summary(json!({"paths": paths, "stale": stale}))

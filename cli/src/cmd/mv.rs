@@ -49,7 +49,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
                         .at_path(to)
                         .hint("write / at its end to move into it"));
                 }
-                let changed = context.stoppable(pool.rename(from, to, args.force)).await?;
+                let changed = context.change(pool.rename(from, to, args.force)).await?;
                 entries += changed.entries;
                 stale |= changed.stale;
                 let (from, to) = (format::printable(from.as_str()), format::printable(to.as_str()));

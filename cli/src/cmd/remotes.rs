@@ -108,7 +108,7 @@ async fn add(args: Add, context: &Context) -> Result<()> {
         .with_pool(&narrow, async |pool: &std::sync::Arc<Pool>| {
             // In the configuration first: a remote that joined must not be forgotten.
             file.save()?;
-            let added = context.stoppable(pool.add_remotes(&wider, &labels, &open_options(), args.alone)).await;
+            let added = context.change(pool.add_remotes(&wider, &labels, &open_options(), args.alone)).await;
             if added.is_err() {
                 restore(&mut file, before)?;
             }
@@ -135,7 +135,7 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
     let label = at.and_then(|at| config.effective_remotes().get(at).cloned()).unwrap_or_else(|| args.remote.clone());
     let change = context
         .with_pool(&config, async |pool: &std::sync::Arc<Pool>| {
-            context.stoppable(pool.remove_remote(&label, args.alone)).await
+            context.change(pool.remove_remote(&label, args.alone)).await
         })
         .await?;
     let name = format::printable(&args.remote);

@@ -45,7 +45,7 @@ fn no_command_is_left_out_of_this_test() {
     let help = Machine::new().ok(&["--help"]);
     let commands = help.split("Commands:\n").nth(1).unwrap().split("\n\n").next().unwrap();
     let names = commands.lines().filter(|line| line.starts_with("  ") && !line.starts_with("   "));
-    for name in names.map(|line| line.split_whitespace().next().unwrap()) {
+    for name in names.map(|line| line.split_whitespace().next().unwrap()).filter(|name| *name != "help") {
         assert!(COMMANDS.contains(&[name].as_slice()), "{name} has no snapshot");
     }
 }

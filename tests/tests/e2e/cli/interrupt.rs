@@ -135,30 +135,63 @@ fn waiting_for_input_ends_at_once() {
     assert_eq!(machine.ok(&["ls"]), "");
 }
 
-/// Slow remotes are waited for at the end: the first signal changes nothing of that, the second does.
-#[test]
-fn a_second_signal_ends_it_at_once() {
-    let machine = wrapper::pool(3, "none", "64K");
-    machine.file("f", "f");
-    machine.set("commit_offer_timeout", 300);
-    wrapper::behave(&machine, "case \"$*\" in *rcat*r3:*commits*) exec sleep 20 ;; esac");
-    let child = start(&machine, &["upload", "f", "/f"]);
-    let slow = || wrapper::calls(&machine).iter().any(|call| call.contains("rcat") && call.contains("r3:"));
-    let waiting = Instant::now() + Duration::from_secs(60);
-    while !slow() {
-        assert!(Instant::now() < waiting, "the slow put never began");
+fn wait_for(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(60);
+    while !is_so() {
+        assert!(Instant::now() < end, "it never came to {what}");
         std::thread::sleep(Duration::from_millis(10));
     }
-    // Time to get the answer of the two that are enough.
-    std::thread::sleep(Duration::from_secs(2));
-    signal(&child, Signal::INT);
-    std::thread::sleep(Duration::from_millis(500));
-    signal(&child, Signal::INT);
+}
+
+/// A pool whose third remote takes long to take a commit, and listings too once the file `slow` is there.
+fn pool_with_a_slow_remote() -> Machine {
+    let machine = wrapper::pool(3, "none", "64K");
+    machine.set("commit_offer_timeout", 300);
+    let slow = machine.text("slow");
+    wrapper::behave(
+        &machine,
+        &format!(
+            "case \"$*\" in *rcat*r3:*commits*) exec sleep 20 ;; *lsjson*) [ -e {slow} ] && exec sleep 20 ;; esac"
+        ),
+    );
+    machine
+}
+
+fn is_slow_put(call: &str) -> bool {
+    call.starts_with("rcat") && call.contains("r3:")
+}
+
+#[test]
+fn the_wait_for_slow_remotes_can_be_cut_short() {
+    let machine = pool_with_a_slow_remote();
+    machine.file("f", "f");
+    let child = start(&machine, &["upload", "f", "/f"]);
+    wait_for("the slow put", || wrapper::calls(&machine).iter().any(|call| is_slow_put(call)));
+    // Time to get the answer of the two that are enough, and to grow impatient.
+    std::thread::sleep(Duration::from_secs(4));
     let began = Instant::now();
-    let outcome = Outcome::of(child.wait_with_output().unwrap());
-    assert_eq!(outcome.code, 130, "{outcome:?}");
-    assert!(outcome.stderr.contains("once more ends it at once"), "{outcome:?}");
-    assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
+    let outcome = end(child, Signal::INT);
+    assert_eq!(outcome.code, 0, "it was done before: {outcome:?}");
+    assert!(outcome.stderr.contains("waiting for slow remotes"), "{outcome:?}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     wrapper::behave(&machine, "");
     assert_eq!(machine.cat("/f"), b"f", "it was acknowledged by two of three");
+}
+
+#[test]
+fn a_second_signal_ends_it_at_once() {
+    let machine = pool_with_a_slow_remote();
+    let child = start(&machine, &["mkdir", "/a", "/b"]);
+    // The first directory is under way; whatever is listed for the second takes long.
+    wait_for("the first commit", || wrapper::calls(&machine).iter().any(|call| is_slow_put(call)));
+    machine.file("slow", "");
+    std::thread::sleep(Duration::from_millis(1500));
+    signal(&child, Signal::INT);
+    std::thread::sleep(Duration::from_millis(500));
+    let began = Instant::now();
+    let outcome = end(child, Signal::INT);
+    assert_eq!(outcome.code, 130, "{outcome:?}");
+    assert!(outcome.stderr.contains("once more ends it at once"), "{outcome:?}");
+    assert!(!outcome.stderr.contains("error:"), "it did not get to its own end: {outcome:?}");
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
