@@ -4,8 +4,6 @@
 //! ```text
 //! rclonepool-bench [--quick] [--rounds N] [NAME…]
 //! ```
-//!
-//! docs/performance.md explains the benchmarks.
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // the way a program speaks
 
