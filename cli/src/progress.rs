@@ -22,6 +22,8 @@ use speed::Speed;
 
 /// A bar that appears for less than this only flickers.
 const BAR_AFTER: Duration = Duration::from_millis(300);
+/// The speed of so much is worth a line even when it was too quick for a bar.
+const WORTH_A_LINE: u64 = 16 << 20;
 
 /// What an operation's items are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -220,12 +222,16 @@ impl Counter {
 
     fn end(mut self) -> Tally {
         self.tally.elapsed = self.began.elapsed();
-        if let Some(bar) = self.bar.take() {
+        let bar = self.bar.take();
+        let moved = self.tally.bytes - self.tally.kept_bytes;
+        if bar.is_some() || self.mode == Mode::Bar && moved >= WORTH_A_LINE {
             // The last line stays, with the speed of the whole.
-            let rate = speed::average(self.tally.bytes - self.tally.kept_bytes, self.tally.elapsed);
+            let rate = speed::average(moved, self.tally.elapsed);
             let columns = console::Term::stderr().size().1;
             self.ui.set_bar(None);
-            bar.finish_and_clear();
+            if let Some(bar) = bar {
+                bar.finish_and_clear();
+            }
             self.ui.stderr(&line::bar(&self.tally, Some(rate), usize::from(columns)));
         }
         self.tally
