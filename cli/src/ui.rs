@@ -252,7 +252,9 @@ fn failed(error: io::Error) -> Error {
 
 /// An error on one line, without its hint.
 pub fn describe(error: &Error) -> String {
-    let remote = error.remote().map(|remote| format!("remote {}: ", redact_remote(remote))).unwrap_or_default();
+    // An rclone remote's name ends in the colon already.
+    let named = |remote: &str| format!("remote {}: ", redact_remote(remote).trim_end_matches(':'));
+    let remote = error.remote().map(named).unwrap_or_default();
     let path = error.path().map(|path| format!("{path}: ")).unwrap_or_default();
     format::printable(&format!("{remote}{path}{}", error.message()))
 }

@@ -160,7 +160,8 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(remote) = &self.remote {
-            write!(f, "remote {remote}: ")?;
+            // An rclone remote's name ends in the colon already.
+            write!(f, "remote {}: ", remote.strip_suffix(':').unwrap_or(remote))?;
         }
         if let Some(path) = &self.path {
             write!(f, "{}: ", path.escape_debug())?;
