@@ -61,6 +61,22 @@ impl Marker {
         Ok(())
     }
 
+    /// Writes the marker, unless one of its name is `there` and whole: a machine that dies while it writes one
+    /// may leave its beginning.
+    ///
+    /// # Errors
+    /// Those of [`Marker::read`] and [`Marker::write`].
+    pub async fn ensure(&self, remote: &dyn Remote, manifest_prefix: &str, there: bool) -> Result<()> {
+        if there {
+            let name = MarkerName { pool: self.pool, remote: self.remote };
+            match Self::read(remote, manifest_prefix, name).await {
+                Err(error) if error.kind() == ErrorKind::Corrupt => {}
+                read => return read.map(drop),
+            }
+        }
+        self.write(remote, manifest_prefix).await
+    }
+
     /// Reads a marker and holds it against its name.
     ///
     /// # Errors

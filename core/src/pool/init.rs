@@ -131,9 +131,7 @@ pub(crate) async fn init(
         let made = id.unwrap_or_else(|| RemoteId(env.random()));
         let created_ms = env.wall_ms();
         let marker = Marker { format: FORMAT, pool, remote: made, label: remote.label().into(), created_ms };
-        if id.is_none() {
-            marker.write(remote.as_ref(), prefix).await?;
-        }
+        marker.ensure(remote.as_ref(), prefix, id.is_some()).await?;
         Ok::<_, Error>(made)
     }))
     .await

@@ -41,11 +41,12 @@ impl Pool {
     /// without them.
     ///
     /// Each gets a marker with a new id and every commit there is, and counts from then on. `alone` says
-    /// that no other machine writes to the pool: the change is then finished at once.
+    /// that no other machine writes to the pool: the change is then finished at once. One that was broken off
+    /// goes on where it stands when it is run again.
     ///
     /// # Errors
     /// `Busy` while another change is under way; `Unavailable` without a view; `AlreadyExists` when a
-    /// remote carries a marker already.
+    /// remote belongs to this pool or another one already.
     pub async fn add_remotes(
         &self,
         config: &Config,
@@ -53,41 +54,84 @@ impl Pool {
         options: &OpenOptions,
         alone: bool,
     ) -> Result<MemberChange> {
-        self.finish_change(alone).await?;
         let connected = connect(config, labels, options, &self.env).await?;
-        let added = self.join(&Settings::of(config), &connected.remotes).await;
+        let added = self.add_connected(&Settings::of(config), &connected.remotes, alone).await;
         if let Some(rclone) = connected.rclone {
             rclone.close().await;
         }
-        let remotes = added?;
-        if alone {
-            self.finish_change(true).await?;
-        }
-        let (state, grace_left_ms) = if alone { (RemoteState::Active, 0) } else { (RemoteState::Joining, GRACE_MS) };
-        Ok(MemberChange { remotes, state, grace_left_ms })
+        added
     }
 
-    async fn join(&self, settings: &Settings, remotes: &[SharedRemote]) -> Result<Vec<RemoteId>> {
+    /// As [`Pool::add_remotes`], for remotes that are connected already.
+    ///
+    /// # Errors
+    /// As [`Pool::add_remotes`].
+    pub async fn add_connected(
+        &self,
+        settings: &Settings,
+        remotes: &[SharedRemote],
+        alone: bool,
+    ) -> Result<MemberChange> {
         let view = self.complete_view().await?;
+        let mut marked = Vec::new();
+        for remote in remotes {
+            let listing = Listing::take(remote.as_ref(), &settings.manifest_prefix).await?;
+            marked.push(self.own_marker(remote, &listing, &settings.manifest_prefix).await?);
+        }
+        let changing: BTreeSet<RemoteId> = self.changing()?.iter().map(|r| r.remote).collect();
+        // The very change that is under way goes on; any other must be finished first.
+        if changing != marked.iter().flatten().copied().collect() || marked.contains(&None) {
+            self.finish_change(alone).await?;
+        }
+        let remotes = self.join(settings, remotes, marked, view).await?;
+        let mut grace_left_ms = 0;
+        for remote in remotes.iter().filter(|_| !alone) {
+            grace_left_ms = grace_left_ms.max(self.grace_left(*remote)?);
+        }
+        if grace_left_ms > 0 {
+            return Ok(MemberChange { remotes, state: RemoteState::Joining, grace_left_ms });
+        }
+        self.finish_change(alone).await?;
+        Ok(MemberChange { remotes, state: RemoteState::Active, grace_left_ms })
+    }
+
+    /// The id that an earlier try, broken off, gave a remote that is to join; `None` for a new one.
+    async fn own_marker(&self, remote: &SharedRemote, listing: &Listing, prefix: &str) -> Result<Option<RemoteId>> {
+        let Some(marker) = listing.markers.first() else { return Ok(None) };
+        let refused = |what: &str, hint: String| {
+            let message = format!("it carries a marker {what} already");
+            Err(Error::new(ErrorKind::AlreadyExists, message).on_remote(remote.label()).hint(hint))
+        };
+        if marker.pool != self.id() || listing.markers.len() > 1 {
+            let object = marker.object();
+            return refused(
+                "of another pool or time",
+                format!("{prefix}/{object} is the marker; a remote joins without one"),
+            );
+        }
+        match self.index.remotes()?.iter().find(|r| r.remote == marker.remote).map(|r| r.state) {
+            // No commit admits it, or its change is not finished: the try goes on.
+            None | Some(RemoteState::Joining) => Ok(Some(marker.remote)),
+            // A removed id never counts again; its marker was to go with it.
+            Some(RemoteState::Removed) => {
+                remote.delete(&format!("{prefix}/{}", marker.object())).await?;
+                Ok(None)
+            }
+            Some(_) => refused("of this pool", "it is a member: nothing is left to do but to configure it".into()),
+        }
+    }
+
+    async fn join(
+        &self,
+        settings: &Settings,
+        remotes: &[SharedRemote],
+        marked: Vec<Option<RemoteId>>,
+        view: View,
+    ) -> Result<Vec<RemoteId>> {
         let prefix = &settings.manifest_prefix;
         let mut records = Vec::new();
-        for remote in remotes {
-            let listing = Listing::take(remote.as_ref(), prefix).await?;
-            if let Some(marker) = listing.markers.first() {
-                let member = self.index.remotes()?.iter().any(|r| r.remote == marker.remote);
-                let what = if marker.pool == self.id() && member { "of this pool" } else { "of another pool or time" };
-                return Err(Error::new(ErrorKind::AlreadyExists, format!("it carries a marker {what} already"))
-                    .on_remote(remote.label())
-                    .hint(format!(
-                        "{prefix}/{} is the marker; a remote joins without one",
-                        MarkerName::object(*marker)
-                    )));
-            }
-            let id = RemoteId(self.env.random());
-            let created_ms = self.env.wall_ms();
-            let marker =
-                Marker { format: FORMAT, pool: self.id(), remote: id, label: remote.label().into(), created_ms };
-            marker.write(remote.as_ref(), prefix).await?;
+        for (remote, id) in remotes.iter().zip(marked) {
+            let id = self.mark(remote, prefix, id).await?;
             records.push(remote_record(settings, remote.label(), id, RemoteState::Joining));
         }
         // They hold every commit before they count.
@@ -126,7 +170,13 @@ impl Pool {
     /// last one; `Busy` while another change is under way; `Unavailable` without a view.
     pub async fn remove_remote(&self, name: &str, alone: bool) -> Result<MemberChange> {
         let change = |remote, state, grace_left_ms| MemberChange { remotes: vec![remote], state, grace_left_ms };
-        let found = self.member(name).await?;
+        let found = match self.member(name).await {
+            Ok(found) => found,
+            Err(error) => match self.forget_removed(name).await? {
+                Some(id) => return Ok(change(id, RemoteState::Removed, 0)),
+                None => return Err(error),
+            },
+        };
         let id = found.remote;
         if found.state == RemoteState::Leaving {
             let left = self.finish_change(alone).await.map_or_else(|_| self.grace_left(id), |()| Ok(0))?;
@@ -157,6 +207,21 @@ impl Pool {
         Ok(change(id, RemoteState::Leaving, GRACE_MS))
     }
 
+    /// Finishes a removal that was broken off at its end, where the marker goes: gives back the id of the remote
+    /// of this name that is removed and whose place still carries its marker.
+    async fn forget_removed(&self, name: &str) -> Result<Option<RemoteId>> {
+        let prefix = &self.settings.manifest_prefix;
+        let Some(handle) = self.journal.remotes().iter().find(|r| r.label() == name) else { return Ok(None) };
+        let listing = Listing::take(handle.as_ref(), prefix).await?;
+        let Ok(id) = listing.identify(self.id()) else { return Ok(None) };
+        if !self.index.remotes()?.iter().any(|r| r.remote == id && r.state == RemoteState::Removed) {
+            return Ok(None);
+        }
+        let marker = MarkerName { pool: self.id(), remote: id };
+        handle.delete(&format!("{prefix}/{}", marker.object())).await?;
+        Ok(Some(id))
+    }
+
     /// The member that is configured (or was labelled) so.
     async fn member(&self, name: &str) -> Result<RemoteRecord> {
         let view = self.view().await;
@@ -173,6 +238,21 @@ impl Pool {
                 .on_remote(name)
                 .hint("see `rclonepool remotes list`")
         })
+    }
+
+    /// Sees to it that a remote carries a marker: the one with this id, else a new one.
+    async fn mark(&self, remote: &SharedRemote, prefix: &str, id: Option<RemoteId>) -> Result<RemoteId> {
+        let made = id.unwrap_or_else(|| RemoteId(self.env.random()));
+        let (label, created_ms) = (remote.label().into(), self.env.wall_ms());
+        let marker = Marker { format: FORMAT, pool: self.id(), remote: made, label, created_ms };
+        marker.ensure(remote.as_ref(), prefix, id.is_some()).await?;
+        Ok(made)
+    }
+
+    /// The remotes that are joining or leaving.
+    fn changing(&self) -> Result<Vec<RemoteRecord>> {
+        let changing = |r: &RemoteRecord| matches!(r.state, RemoteState::Joining | RemoteState::Leaving);
+        Ok(self.index.remotes()?.into_iter().filter(changing).collect())
     }
 
     async fn complete_view(&self) -> Result<View> {
@@ -215,8 +295,7 @@ impl Pool {
     /// # Errors
     /// `Busy` when it has not.
     pub(super) async fn finish_change(&self, alone: bool) -> Result<()> {
-        let changing = |r: &RemoteRecord| matches!(r.state, RemoteState::Joining | RemoteState::Leaving);
-        let records: Vec<RemoteRecord> = self.index.remotes()?.into_iter().filter(changing).collect();
+        let records = self.changing()?;
         if records.is_empty() {
             return Ok(());
         }

@@ -121,11 +121,23 @@ impl Faults {
     }
 }
 
+/// What becomes of a put or delete that does not end well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Fate {
+    /// It does not happen.
+    Nothing,
+    /// Of a put, the beginning of the object is stored, under its final name; a delete does not happen.
+    Partial,
+    /// It happens, and nobody hears of it.
+    Whole,
+}
+
 /// Kills one simulated machine at its Nth remote call. Shared by all its remotes.
 #[derive(Debug)]
 pub struct Crash {
     calls: AtomicU64,
     at: AtomicU64,
+    fate: Mutex<Option<Fate>>,
 }
 
 const NEVER: u64 = u64::MAX;
@@ -139,7 +151,7 @@ impl Crash {
     /// A machine that dies in its call number `call`, counted from 1 over all its remotes. That
     /// call may still have its effect, or half of it; whatever the machine calls later fails.
     pub fn at(call: u64) -> Arc<Self> {
-        Arc::new(Self { calls: AtomicU64::new(0), at: AtomicU64::new(call) })
+        Arc::new(Self { calls: AtomicU64::new(0), at: AtomicU64::new(call), fate: Mutex::new(None) })
     }
 
     /// How many calls there were, those after its death included.
@@ -150,6 +162,16 @@ impl Crash {
     /// Dies in the call that comes `calls` calls later (1: the next one).
     pub fn arm(&self, calls: u64) {
         self.at.store(self.calls().saturating_add(calls.max(1)), SeqCst);
+    }
+
+    /// As [`Crash::arm`], and says what becomes of that call; without it the remote's randomness does.
+    pub fn arm_as(&self, calls: u64, fate: Fate) {
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = Some(fate);
+        self.arm(calls);
+    }
+
+    fn fate(&self) -> Option<Fate> {
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Whether it is dead.

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::{Bytes, BytesMut};
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use super::{Crash, FaultPlan, Faults, State};
+use super::{Crash, Fate, FaultPlan, Faults, State};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::wrap::Verb;
 use crate::remote::{Body, ByteStream, ObjectMeta, Remote, SharedRemote, Usage};
@@ -19,14 +19,6 @@ pub struct FaultRemote {
     remote: SharedRemote,
     faults: Arc<Faults>,
     crash: Arc<Crash>,
-}
-
-/// How a put ends that does not end well.
-#[derive(Clone, Copy, PartialEq)]
-enum PutFate {
-    Nothing,
-    Partial,
-    Whole,
 }
 
 impl FaultRemote {
@@ -67,11 +59,11 @@ impl FaultRemote {
         if self.begin(verb).await? { Err(self.dead()) } else { Ok(()) }
     }
 
-    async fn put_as(&self, fate: PutFate, name: &str, body: &Body) -> Result<()> {
+    async fn put_as(&self, fate: Fate, name: &str, body: &Body) -> Result<()> {
         match fate {
-            PutFate::Nothing => return Ok(()),
-            PutFate::Whole => self.remote.put(name, body).await?,
-            PutFate::Partial => {
+            Fate::Nothing => return Ok(()),
+            Fate::Whole => self.remote.put(name, body).await?,
+            Fate::Partial => {
                 let mut bytes = body.to_bytes()?;
                 let length = self.faults.lock().random.below(bytes.len() as u64);
                 bytes.truncate(usize::try_from(length).unwrap_or_default());
@@ -138,11 +130,11 @@ impl Remote for FaultRemote {
     async fn put(&self, name: &str, body: &Body) -> Result<()> {
         crate::remote::check_name(name).map_err(|e| e.on_remote(self.label()))?;
         if self.begin(Verb::Put).await? {
-            let fate = match self.faults.lock().random.below(3) {
-                0 => PutFate::Nothing,
-                1 => PutFate::Partial,
-                _ => PutFate::Whole,
-            };
+            let fate = self.crash.fate().unwrap_or_else(|| match self.faults.lock().random.below(3) {
+                0 => Fate::Nothing,
+                1 => Fate::Partial,
+                _ => Fate::Whole,
+            });
             let _ = self.put_as(fate, name, body).await;
             return Err(self.dead());
         }
@@ -152,10 +144,10 @@ impl Remote for FaultRemote {
             (state.random.chance(put_partial), state.random.chance(put_unanswered))
         };
         if partial {
-            self.put_as(PutFate::Partial, name, body).await?;
+            self.put_as(Fate::Partial, name, body).await?;
             return Err(self.error(ErrorKind::Unavailable, "injected: the connection broke in mid-put"));
         }
-        self.put_as(PutFate::Whole, name, body).await?;
+        self.put_as(Fate::Whole, name, body).await?;
         if unanswered {
             return Err(self.error(ErrorKind::Timeout, "injected: the answer to a put was lost"));
         }
@@ -207,7 +199,11 @@ impl Remote for FaultRemote {
 
     async fn delete(&self, name: &str) -> Result<()> {
         if self.begin(Verb::Delete).await? {
-            if self.faults.lock().random.chance(0.5) {
+            let happens = match self.crash.fate() {
+                Some(fate) => fate == Fate::Whole,
+                None => self.faults.lock().random.chance(0.5),
+            };
+            if happens {
                 let _ = self.remote.delete(name).await;
             }
             return Err(self.dead());
