@@ -155,7 +155,15 @@ async fn is_made(settings: &Settings, remotes: &[SharedRemote], pool: PoolId, en
     let journal = Journal::new(pool, &settings.manifest_prefix, remotes.to_vec(), index.clone(), env.clone())?;
     let view = journal.sync().await?;
     view.check_format()?;
-    Ok(index.pool()?.is_some())
+    if index.pool()?.is_none() {
+        return Ok(false);
+    }
+    // The making may have broken off when few remotes held the first commit.
+    if !journal.complete_to_quorum(&view).await? && view.complete {
+        return Err(Error::new(ErrorKind::Unavailable, "the pool is there, but too few remotes hold its journal")
+            .hint("repeat this when the remotes answer"));
+    }
+    Ok(true)
 }
 
 /// Finds the pool that some of its remotes carry.

@@ -165,8 +165,16 @@ impl World {
     /// # Errors
     /// Those of `init`.
     pub async fn init(&self) -> Result<PoolId> {
+        self.init_over(&self.remotes(&Crash::never())).await
+    }
+
+    /// Makes the pool on a machine that sees these remotes.
+    ///
+    /// # Errors
+    /// Those of `init`.
+    pub async fn init_over(&self, remotes: &[SharedRemote]) -> Result<PoolId> {
         let env: SharedEnv = self.machine();
-        Ok(crate::pool::make(&self.settings, &self.remotes(&Crash::never()), None, &env).await?.pool)
+        Ok(crate::pool::make(&self.settings, remotes, None, &env).await?.pool)
     }
 
     /// Opens the pool on a new machine without local state.

@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod compaction;
+mod crash;
 mod offline;
 mod roundtrip;
 mod simulation;
@@ -13,9 +14,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 use rclonepool_core::id::PoolId;
 use rclonepool_core::index::Index;
+use rclonepool_core::journal::record::RemoteState;
 use rclonepool_core::pool::{Source, UploadOptions};
+use rclonepool_core::remote::SharedRemote;
 use rclonepool_core::remote::wrap::Verb;
 use rclonepool_core::testing::fault::{Crash, SplitMix};
+use rclonepool_core::testing::record::{RecordLog, RecordRemote};
 use rclonepool_core::testing::script::{Script, ScriptRemote};
 use rclonepool_core::testing::world::World;
 use rclonepool_core::{Monitor, Pool, PoolPath, Result};
@@ -63,6 +67,17 @@ pub async fn scripted(world: &World, id: PoolId) -> (Arc<Pool>, Arc<Script>) {
 
 pub fn is_commit(_: &str, verb: Verb, name: &str) -> bool {
     verb == Verb::Put && name.contains("/commits/")
+}
+
+/// The remotes as a machine sees them that writes down what it asks.
+pub fn recorded_remotes(world: &World, crash: &Arc<Crash>, log: &Arc<RecordLog>) -> Vec<SharedRemote> {
+    let record = |remote| Arc::new(RecordRemote::new(remote, log.clone())) as SharedRemote;
+    world.remotes(crash).into_iter().map(record).collect()
+}
+
+/// The states of the members that a machine knows.
+pub fn members(pool: &Pool) -> Vec<RemoteState> {
+    pool.journal().index().remotes().unwrap().into_iter().map(|record| record.state).collect()
 }
 
 /// Lets a change fail half way: its data is stored, and its commit reaches the first remote only.
