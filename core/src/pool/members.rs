@@ -204,7 +204,7 @@ impl Pool {
             self.finish_change(true).await?;
             return Ok(change(id, RemoteState::Removed, 0));
         }
-        Ok(change(id, RemoteState::Leaving, GRACE_MS))
+        Ok(change(id, RemoteState::Leaving, self.grace_left(id)?))
     }
 
     /// Finishes a removal that was broken off at its end, where the marker goes: gives back the id of the remote
