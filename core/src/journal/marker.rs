@@ -45,15 +45,20 @@ impl MarkerName {
 }
 
 impl Marker {
+    /// What its name says.
+    pub fn name(&self) -> MarkerName {
+        MarkerName { pool: self.pool, remote: self.remote }
+    }
+
     /// Writes the marker and reads it back.
     ///
     /// # Errors
     /// Those of the remote; `Corrupt` when another marker comes back.
     pub async fn write(&self, remote: &dyn Remote, manifest_prefix: &str) -> Result<()> {
-        let name = format!("{manifest_prefix}/{}", MarkerName { pool: self.pool, remote: self.remote }.object());
+        let name = format!("{manifest_prefix}/{}", self.name().object());
         let body = serde_json::to_vec(self).map_err(|e| Error::new(ErrorKind::Internal, e.to_string()))?;
         remote.put(&name, &Body::from(body)).await?;
-        let back = Self::read(remote, manifest_prefix, MarkerName { pool: self.pool, remote: self.remote }).await?;
+        let back = Self::read(remote, manifest_prefix, self.name()).await?;
         if back != *self {
             return Err(Error::new(ErrorKind::Corrupt, "the marker just written reads back differently")
                 .on_remote(remote.label()));
@@ -68,8 +73,7 @@ impl Marker {
     /// Those of [`Marker::read`] and [`Marker::write`].
     pub async fn ensure(&self, remote: &dyn Remote, manifest_prefix: &str, there: bool) -> Result<()> {
         if there {
-            let name = MarkerName { pool: self.pool, remote: self.remote };
-            match Self::read(remote, manifest_prefix, name).await {
+            match Self::read(remote, manifest_prefix, self.name()).await {
                 Err(error) if error.kind() == ErrorKind::Corrupt => {}
                 read => return read.map(drop),
             }
@@ -85,7 +89,14 @@ impl Marker {
     pub async fn read(remote: &dyn Remote, manifest_prefix: &str, name: MarkerName) -> Result<Self> {
         let bytes = read_whole(remote, &format!("{manifest_prefix}/{}", name.object())).await?;
         let corrupt = |why: String| {
-            Error::new(ErrorKind::Corrupt, format!("its marker is damaged: {why}")).on_remote(remote.label())
+            let MarkerName { pool, remote: id } = name;
+            Error::new(ErrorKind::Corrupt, format!("offline: its marker is damaged: {why}"))
+                .on_remote(remote.label())
+                .hint(format!(
+                    "nothing else is lost with it; put {{\"format\":{FORMAT},\"pool\":\"{pool}\",\"remote\":\"{id}\",\
+                     \"label\":\"\",\"created_ms\":0}} into {manifest_prefix}/{}",
+                    name.object()
+                ))
         };
         let marker: Self = serde_json::from_slice(&bytes).map_err(|e| corrupt(e.to_string()))?;
         if (marker.pool, marker.remote) != (name.pool, name.remote) {

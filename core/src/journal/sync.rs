@@ -216,12 +216,12 @@ impl Journal {
         Ok(())
     }
 
-    /// Reads and merges the commits that are new; gives back the names that no remote could deliver.
+    /// Reads and merges the commits that are new; gives back what no remote could deliver, and why.
     async fn read_new(
         &self,
         held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
         view: &mut View,
-    ) -> Result<BTreeSet<CommitName>> {
+    ) -> Result<BTreeMap<CommitName, Error>> {
         let known = self.index.known_commits()?;
         let mut new: BTreeSet<CommitName> = held.values().flatten().copied().collect();
         new.retain(|name| !known.contains_key(name));
@@ -229,7 +229,7 @@ impl Journal {
         if let Some(name) = known.keys().next_back().max(new.last()) {
             self.saw(name.stamp);
         }
-        let mut unreadable = BTreeSet::new();
+        let mut unreadable = BTreeMap::new();
         let handles = self.handles(view);
         let (handles, held) = (&handles, held);
         let mut reads = stream::iter(new)
@@ -245,7 +245,7 @@ impl Journal {
                 Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error.to_string()),
                 Err(error) => {
                     tracing::warn!("commit {name} cannot be read anywhere now: {error}");
-                    unreadable.insert(name);
+                    unreadable.insert(name, error);
                 }
             }
             if batch.len() >= BATCH {
@@ -263,7 +263,7 @@ impl Journal {
         view: &mut View,
         held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
         noted: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
-        unreadable: &BTreeSet<CommitName>,
+        unreadable: &BTreeMap<CommitName, Error>,
     ) -> Result<()> {
         let known = self.index.known_commits()?;
         let membership = self.membership()?;
@@ -297,12 +297,12 @@ impl Journal {
         view.rare = self.rare(&known, &membership, &view.gone)?.into_keys().collect();
         let members: BTreeSet<_> = membership.members().collect();
         let everyone = members.iter().all(|id| held.contains_key(id));
-        for name in unreadable {
+        for (name, error) in unreadable {
             let holders = held.values().filter(|commits| commits.contains(name)).count();
             // Never acknowledged, and never will be: set aside, so that it does not block care for ever.
             let set_aside = everyone && holders < membership.quorum_of().0;
             let to = if set_aside { &mut view.notes } else { &mut view.lacks };
-            to.push(format!("commit {name} cannot be read anywhere now"));
+            to.push(format!("commit {name} cannot be read anywhere now: {error}"));
         }
         if !membership.is_view(&listed) {
             let (needed, n) = membership.view_of();
@@ -380,7 +380,10 @@ pub(crate) async fn read_commit(
             Ok(found) => return Ok(found),
             // No other copy of the same bytes will read differently.
             Err(error) if error.kind() == ErrorKind::FormatVersion => return Err(error),
-            Err(error) => failure = error.on_remote(remote.label()),
+            Err(error) => {
+                failure = error.on_remote(remote.label());
+                tracing::info!("commit {name} is asked of another remote: {failure}");
+            }
         }
     }
     Err(failure)

@@ -125,13 +125,18 @@ pub(crate) async fn init(
                 .on_remote(remote.label())
                 .hint("bring back its marker, or use another manifest_prefix"));
         }
-        ids.push(listing.markers.first().map(|marker| marker.remote));
+        ids.push((listing.markers.first().map(|marker| marker.remote), listing.commits.is_empty()));
     }
-    let markers = join_all(remotes.iter().zip(ids).map(|(remote, id)| async move {
+    let markers = join_all(remotes.iter().zip(ids).map(|(remote, (id, is_empty))| async move {
         let made = id.unwrap_or_else(|| RemoteId(env.random()));
         let created_ms = env.wall_ms();
         let marker = Marker { format: FORMAT, pool, remote: made, label: remote.label().into(), created_ms };
-        marker.ensure(remote.as_ref(), prefix, id.is_some()).await?;
+        if is_empty {
+            marker.ensure(remote.as_ref(), prefix, id.is_some()).await?;
+        } else {
+            // The first commit comes after whole markers: whatever is wrong with this one, init did not break off.
+            Marker::read(remote.as_ref(), prefix, marker.name()).await?;
+        }
         Ok::<_, Error>(made)
     }))
     .await

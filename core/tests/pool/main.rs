@@ -3,7 +3,9 @@
 
 mod acknowledge;
 mod compaction;
+mod cost;
 mod crash;
+mod damage;
 mod offline;
 mod roundtrip;
 mod simulation;

@@ -1,0 +1,261 @@
+//! What operations cost in requests, which remotes count and limit: exact numbers, each with its reason.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rclonepool_core::id::PoolId;
+use rclonepool_core::index::Index;
+use rclonepool_core::pool::{DownloadOptions, Source, UploadOptions};
+use rclonepool_core::remote::wrap::Verb;
+use rclonepool_core::testing::fault::Crash;
+use rclonepool_core::testing::record::{Call, RecordLog};
+use rclonepool_core::testing::world::World;
+use rclonepool_core::{Monitor, Pool};
+
+use crate::{content, get, names, path, put, range, recorded_remotes};
+
+const CHUNK: u64 = 300_000;
+/// Remotes of each pool here.
+const N: usize = 4;
+
+struct Stage {
+    world: World,
+    id: PoolId,
+    pool: Arc<Pool>,
+    index: Arc<Index>,
+    log: Arc<RecordLog>,
+}
+
+impl Stage {
+    async fn new() -> Self {
+        Self::of("parity:2+1").await
+    }
+
+    async fn of(mode: &str) -> Self {
+        let world = World::new(N, mode.parse().unwrap(), CHUNK, 1);
+        let id = world.init().await.unwrap();
+        let (index, log) = (Arc::new(Index::in_memory().unwrap()), Arc::default());
+        let pool = open(&world, id, &index, &log).await;
+        log.clear();
+        Self { world, id, pool, index, log }
+    }
+
+    /// Forgets the calls so far, those still under way included.
+    async fn forget(&self) {
+        self.settle().await;
+        self.log.clear();
+    }
+
+    /// Waits until every remote has its commits.
+    async fn settle(&self) {
+        self.pool.journal().settle(Duration::MAX).await;
+    }
+
+    /// Shards put, commits put, listings, gets, other calls.
+    async fn costs(&self) -> [usize; 5] {
+        self.settle().await;
+        let shard = |call: &Call| call.verb == Verb::Put && call.name.starts_with("data/");
+        let commit = |call: &Call| call.verb == Verb::Put && call.name.starts_with("manifests/commits/");
+        let [shards, commits] = [self.log.count_if(shard), self.log.count_if(commit)];
+        let [lists, gets] = [self.log.count(Verb::List), self.log.count(Verb::Get)];
+        [shards, commits, lists, gets, self.log.calls().len() - shards - commits - lists - gets]
+    }
+
+    /// Stores the bytes as a local file and uploads it.
+    async fn upload(&self, file: &std::path::Path, to: &str) {
+        let (options, monitor) = (UploadOptions::default(), Monitor::default());
+        let report = self.pool.upload(Source::File(file.to_owned()), &path(to), &options, &monitor).await.unwrap();
+        assert!(!report.stale);
+    }
+}
+
+async fn open(world: &World, id: PoolId, index: &Arc<Index>, log: &Arc<RecordLog>) -> Arc<Pool> {
+    let remotes = recorded_remotes(world, &Crash::never(), log);
+    world.open_over(id, world.machine(), remotes, index.clone()).await.unwrap()
+}
+
+/// The shard index of a get, which the object's name carries.
+fn shard(call: &Call) -> usize {
+    call.name.split('.').nth(1).unwrap().parse().unwrap()
+}
+
+#[tokio::test]
+async fn a_range_of_few_bytes_is_one_get() {
+    for mode in ["none", "replication:2", "parity:2+1", "parity:3+1"] {
+        let stage = Stage::of(mode).await;
+        let bytes = content(1, 3 * CHUNK as usize);
+        put(&stage.pool, "/f", &bytes).await.unwrap();
+        stage.forget().await;
+        let at = CHUNK + 1000;
+        assert_eq!(range(&stage.pool, "/f", Some(at..at + 10)).await.unwrap(), bytes[at as usize..][..10]);
+        assert_eq!(stage.costs().await, [0, 0, 0, 1, 0], "{mode}: one unit of one shard: {:?}", stage.log.calls());
+        // A checksum covers a unit, so one of them is the least that can be verified.
+        let unit = stage.pool.stat(&path("/f")).await.unwrap().chunks[0].layout.unit;
+        assert_eq!(stage.log.bytes(Verb::Get), u64::from(unit), "{mode}");
+        stage.log.clear();
+        assert_eq!(range(&stage.pool, "/f", Some(5..5)).await.unwrap(), "");
+        assert_eq!(stage.costs().await, [0; 5], "{mode}: nothing of it");
+        // Inline files lie in the index.
+        put(&stage.pool, "/small", &content(2, 4096)).await.unwrap();
+        stage.forget().await;
+        assert_eq!(get(&stage.pool, "/small").await.unwrap(), content(2, 4096));
+        assert_eq!(stage.costs().await, [0; 5], "{mode}: inline");
+    }
+}
+
+/// With all remotes there a chunk takes one get from each of k shards, not more.
+#[tokio::test]
+async fn a_whole_file_is_its_data_shards() {
+    for (mode, k) in [("none", 1), ("replication:2", 1), ("parity:2+1", 2), ("parity:3+1", 3), ("hybrid:2+1x2", 2)] {
+        let stage = Stage::of(mode).await;
+        let bytes = content(1, 3 * CHUNK as usize);
+        put(&stage.pool, "/f", &bytes).await.unwrap();
+        stage.forget().await;
+        assert_eq!(get(&stage.pool, "/f").await.unwrap(), bytes);
+        assert_eq!(stage.costs().await, [0, 0, 0, 3 * k, 0], "{mode}: k gets for each of three chunks");
+        assert_eq!(stage.log.count_if(|call| shard(call) >= k), 0, "{mode}: parity is for rainy days");
+        assert_eq!(stage.log.bytes(Verb::Get), bytes.len() as u64, "{mode}: each byte once");
+
+        // Several chunks at a time draw on the least busy remotes, parity included; no more gets for that.
+        stage.log.clear();
+        let dir = tempfile::tempdir().unwrap();
+        let (to, options) = (dir.path().join("f"), DownloadOptions::default());
+        stage.pool.download(&path("/f"), &to, &options, &Monitor::default()).await.unwrap();
+        assert_eq!(std::fs::read(to).unwrap(), bytes);
+        assert_eq!(stage.costs().await, [0, 0, 0, 3 * k, 0], "{mode}");
+    }
+}
+
+/// A lost shard costs one get more for its chunk (and those that failed), and listings once.
+#[tokio::test]
+async fn a_degraded_read_asks_once_for_what_is_gone() {
+    let stage = Stage::new().await;
+    let bytes = content(1, CHUNK as usize);
+    put(&stage.pool, "/f", &bytes).await.unwrap();
+    let lost = stage.pool.stat(&path("/f")).await.unwrap().chunks[0].shards[0].clone();
+    let at: usize = lost.remote.trim_matches(|c| c == 'm' || c == ':').parse().unwrap();
+    assert!(stage.world.stores[at].remove(&lost.object));
+    stage.world.pass(Duration::from_secs(60));
+    stage.forget().await;
+    assert_eq!(get(&stage.pool, "/f").await.unwrap(), bytes);
+    // Two data shards asked; one is absent, and may have moved: the journal is listed; then parity.
+    assert_eq!(stage.costs().await, [0, 0, N, 3, 0], "{:?}", stage.log.calls());
+}
+
+#[tokio::test]
+async fn opening_warm_lists_and_opening_cold_reads_each_commit_once() {
+    let stage = Stage::new().await;
+    for n in 0..20 {
+        put(&stage.pool, &format!("/{n}"), &content(n, 10)).await.unwrap();
+    }
+    stage.forget().await;
+    let commits = stage.world.stores[0].names().iter().filter(|name| name.contains("/commits/")).count();
+    assert_eq!(commits, 21, "init and twenty uploads");
+
+    let warm = open(&stage.world, stage.id, &stage.index, &stage.log).await;
+    assert_eq!(names(&warm, "/").len(), 20);
+    // What is where is asked of each remote, once.
+    assert_eq!(stage.costs().await, [0, 0, N, 0, 0]);
+    stage.log.clear();
+    // Listing and looking need nothing more.
+    warm.list(&path("/")).unwrap();
+    warm.stat(&path("/3")).await.unwrap();
+    assert_eq!(stage.costs().await, [0; 5]);
+
+    let cold = open(&stage.world, stage.id, &Arc::new(Index::in_memory().unwrap()), &stage.log).await;
+    assert_eq!(names(&cold, "/").len(), 20);
+    // Beside the listings: each remote's marker, met for the first time, tells its format; each commit from one remote.
+    assert_eq!(stage.costs().await, [0, 0, N, N + commits, 0]);
+}
+
+#[tokio::test]
+async fn an_upload_is_its_shards_and_a_constant() {
+    for (mode, objects) in [("none", 1), ("replication:2", 2), ("parity:2+1", 3), ("parity:3+1", 4)] {
+        let stage = Stage::of(mode).await;
+        let chunks = 8;
+        let bytes = content(1, chunks * CHUNK as usize);
+        put(&stage.pool, "/f", &bytes).await.unwrap();
+        // A put for each shard. The commit goes to every remote. A view before, a look after. Once for each process,
+        // remotes are asked how much room there is.
+        let shards = chunks * objects;
+        assert_eq!(stage.costs().await, [shards, N, 2 * N, 0, N], "{mode}");
+        assert_eq!(stage.log.count(Verb::Usage), N);
+        stage.log.clear();
+        put(&stage.pool, "/g", &bytes).await.unwrap();
+        assert_eq!(stage.costs().await, [shards, N, 2 * N, 0, 0], "{mode}: the second");
+        let stored: u64 = stage.world.stores.iter().map(|store| store.used()).sum();
+        let data = 2 * bytes.len() as u64 * objects as u64 / stage.world.settings.redundancy.data as u64;
+        assert!(stored - data < 64 << 10, "{mode}: {} bytes beside the shards", stored - data);
+    }
+}
+
+#[tokio::test]
+async fn what_is_there_already_is_not_put_again() {
+    let stage = Stage::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("f");
+    std::fs::write(&file, content(1, 2 * CHUNK as usize)).unwrap();
+    stage.upload(&file, "/f").await;
+    stage.forget().await;
+    stage.upload(&file, "/f").await;
+    // The view says that it is there.
+    assert_eq!(stage.costs().await, [0, 0, N, 0, 0]);
+    stage.log.clear();
+    // Touched: a commit with the new time, and a look after it.
+    let time = std::time::SystemTime::UNIX_EPOCH + Duration::from_secs(1_500_000_000);
+    std::fs::File::options().write(true).open(&file).unwrap().set_modified(time).unwrap();
+    stage.upload(&file, "/f").await;
+    assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0]);
+}
+
+/// Small files lie in their manifests, all of them in one commit.
+#[tokio::test]
+async fn a_thousand_small_files_are_one_commit() {
+    const FILES: u64 = 1000;
+    let stage = Stage::new().await;
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..FILES {
+        std::fs::write(dir.path().join(n.to_string()), content(n, 100 + n as usize)).unwrap();
+    }
+    let (options, monitor) = (UploadOptions::default(), Monitor::default());
+    let report = stage.pool.upload_tree(dir.path(), &path("/d"), &options, &monitor).await.unwrap();
+    assert_eq!((report.files, report.failed, report.stale), (FILES, 0, false));
+    // A view, one commit on each remote, a look; no shard, so nobody is asked for room.
+    assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0]);
+
+    stage.log.clear();
+    let report = stage.pool.upload_tree(dir.path(), &path("/d"), &options, &monitor).await.unwrap();
+    assert_eq!((report.files, report.unchanged), (0, FILES));
+    assert_eq!(stage.costs().await, [0, 0, N, 0, 0], "again: a view");
+
+    stage.log.clear();
+    assert_eq!(stage.pool.rename(&path("/d"), &path("/moved"), false).await.unwrap().entries, FILES);
+    assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0], "moved: a view, a commit, a look");
+
+    stage.log.clear();
+    assert_eq!(stage.pool.delete(&path("/moved"), true).await.unwrap().entries, FILES);
+    assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0], "deleted: a view, a commit, a look");
+
+    stage.log.clear();
+    stage.pool.mkdir(&path("/new")).await.unwrap();
+    assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0], "a directory");
+}
+
+/// Files with chunks move without them.
+#[tokio::test]
+async fn a_move_touches_no_shard() {
+    const FILES: u64 = 1000;
+    let stage = Stage::of("none").await;
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..FILES {
+        std::fs::write(dir.path().join(n.to_string()), content(n, 5000)).unwrap();
+    }
+    let (options, monitor) = (UploadOptions::default(), Monitor::default());
+    stage.pool.upload_tree(dir.path(), &path("/d"), &options, &monitor).await.unwrap();
+    // A put for each, one commit, a view and a look, and the question for room.
+    assert_eq!(stage.costs().await, [FILES as usize, N, 2 * N, 0, N]);
+    stage.log.clear();
+    assert_eq!(stage.pool.rename(&path("/d"), &path("/moved"), false).await.unwrap().entries, FILES);
+    assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0]);
+    assert_eq!(get(&stage.pool, "/moved/7").await.unwrap(), content(7, 5000));
+}
