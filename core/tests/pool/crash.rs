@@ -10,8 +10,7 @@ use rclonepool_core::error::{Error, ErrorKind};
 use rclonepool_core::id::PoolId;
 use rclonepool_core::index::Index;
 use rclonepool_core::journal::Limits;
-use rclonepool_core::journal::record::{Content, RemoteState};
-use rclonepool_core::pool::UploadOptions;
+use rclonepool_core::journal::record::{Content, Entry, RemoteState};
 use rclonepool_core::redundancy::Redundancy;
 use rclonepool_core::remote::SharedRemote;
 use rclonepool_core::remote::memory::MemoryStore;
@@ -19,9 +18,9 @@ use rclonepool_core::remote::wrap::Verb;
 use rclonepool_core::testing::fault::{Crash, Fate, Faults};
 use rclonepool_core::testing::record::RecordLog;
 use rclonepool_core::testing::world::{SimEnv, World};
-use rclonepool_core::{Monitor, Pool, Result};
+use rclonepool_core::{Pool, Result};
 
-use crate::{content, get, members, path, put, recorded_remotes};
+use crate::{content, get, members, path, put, put_directory, recorded_remotes};
 
 /// Above 64 KiB, so that chunks are split and have parity.
 const CHUNK: u64 = 66_000;
@@ -29,14 +28,19 @@ const CHUNK: u64 = 66_000;
 /// Everything in a pool: files by their bytes, `None` for directories.
 type Tree = BTreeMap<String, Option<Bytes>>;
 
-async fn tree(pool: &Arc<Pool>) -> Result<Tree> {
+fn entries(pool: &Pool) -> Vec<Entry> {
     let mut entries = Vec::new();
     pool.walk(&path("/"), |entry| {
         entries.push(entry);
         Ok(())
-    })?;
+    })
+    .unwrap();
+    entries
+}
+
+async fn tree(pool: &Arc<Pool>) -> Result<Tree> {
     let mut tree = Tree::new();
-    for entry in entries {
+    for entry in entries(pool) {
         let name = entry.path.to_string();
         let bytes = if matches!(entry.content, Content::Directory {}) { None } else { Some(get(pool, &name).await?) };
         tree.insert(name, bytes);
@@ -180,8 +184,7 @@ async fn an_overwrite() {
 }
 
 async fn upload_tree(pool: &Arc<Pool>, from: &std::path::Path) -> Result<bool> {
-    let (options, monitor) = (UploadOptions::default(), Monitor::default());
-    let report = pool.upload_tree(from, &path("/new"), &options, &monitor).await?;
+    let report = put_directory(pool, from, "/new").await?;
     if report.failed > 0 {
         return Err(Error::new(ErrorKind::Partial, format!("{} files failed", report.failed)));
     }
@@ -264,21 +267,24 @@ async fn init() {
     }
 }
 
-/// The pool of a [`Start`], and a fifth remote beside it.
-fn fifth(start: &mut Start) {
-    start.world.stores.push(MemoryStore::default());
-    start.world.faults.push(Faults::none());
-    start.stores.push(MemoryStore::default());
+/// More remotes beside those of the pool.
+fn more(start: &mut Start, count: usize) {
+    for _ in 0..count {
+        start.world.stores.push(MemoryStore::default());
+        start.world.faults.push(Faults::none());
+        start.stores.push(MemoryStore::default());
+    }
 }
 
-/// A machine whose configuration has the first `n` remotes.
+/// A machine whose configuration has these remotes only.
 async fn narrow(start: &Start, env: Arc<SimEnv>, remotes: &[SharedRemote]) -> Arc<Pool> {
     start.world.open_over(start.id, env, remotes.to_vec(), Index::in_memory().unwrap()).await.unwrap()
 }
 
-async fn dies_joining(alone: bool) {
+async fn dies_joining(count: usize, alone: bool) {
     let mut start = Start::new("parity:2+1", None).await;
-    fifth(&mut start);
+    more(&mut start, count);
+    let all_active = vec![RemoteState::Active; 4 + count];
     let log = Arc::new(RecordLog::default());
     let settings = start.world.settings.clone();
     let join = async |start: &Start, crash: &Arc<Crash>, death: Option<(u64, Fate)>| {
@@ -309,10 +315,10 @@ async fn dies_joining(alone: bool) {
         match pool.add_connected(&settings, &remotes[4..], alone).await {
             Ok(change) => {
                 let state = if alone { RemoteState::Active } else { RemoteState::Joining };
-                assert_eq!((change.state, change.remotes.len()), (state, 1), "{at}");
+                assert_eq!((change.state, change.remotes.len()), (state, count), "{at}");
             }
             Err(error) => {
-                assert_eq!(states, [RemoteState::Active; 5], "{at}: again: {error}");
+                assert_eq!(states, all_active, "{at}: again: {error}");
                 assert!(error.kind() == ErrorKind::AlreadyExists && error.to_string().contains("it is a member"));
             }
         }
@@ -324,43 +330,29 @@ async fn dies_joining(alone: bool) {
         pool.journal().settle(Duration::MAX).await;
         let pool = start.world.open(start.id).await.unwrap();
         let view = pool.view().await;
-        assert_eq!(members(&pool), [RemoteState::Active; 5], "{at}");
-        assert!(view.complete && view.online().len() == 5, "{at}: {:?}", view.remotes);
-        // It holds all there is.
-        let alone = narrow(&start, start.world.machine(), &remotes[4..]).await;
-        assert_eq!(alone.walk_names(), pool.walk_names(), "{at}");
-    }
-}
-
-trait WalkNames {
-    fn walk_names(&self) -> Vec<String>;
-}
-
-impl WalkNames for Pool {
-    fn walk_names(&self) -> Vec<String> {
-        let mut names = Vec::new();
-        self.walk(&path("/"), |entry| {
-            names.push(entry.path.to_string());
-            Ok(())
-        })
-        .unwrap();
-        names
+        assert_eq!(members(&pool), all_active, "{at}");
+        assert!(view.complete && view.online().len() == 4 + count, "{at}: {:?}", view.remotes);
+        // Each holds all there is.
+        for remote in &remotes[4..] {
+            let one = narrow(&start, start.world.machine(), std::slice::from_ref(remote)).await;
+            assert_eq!(entries(&one), entries(&pool), "{at}");
+        }
     }
 }
 
 #[tokio::test]
 async fn a_remote_joins() {
-    dies_joining(false).await;
+    dies_joining(1, false).await;
 }
 
 #[tokio::test]
-async fn a_remote_joins_with_nobody_else_about() {
-    dies_joining(true).await;
+async fn two_remotes_join_with_nobody_else_about() {
+    dies_joining(2, true).await;
 }
 
 async fn dies_leaving(alone: bool) {
     let mut start = Start::new("parity:2+1", None).await;
-    fifth(&mut start);
+    more(&mut start, 1);
     let remotes = start.world.remotes(&Crash::never());
     let pool = narrow(&start, start.world.machine(), &remotes[..4]).await;
     pool.add_connected(&start.world.settings, &remotes[4..], true).await.unwrap();

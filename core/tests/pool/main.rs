@@ -17,7 +17,7 @@ use bytes::Bytes;
 use rclonepool_core::id::PoolId;
 use rclonepool_core::index::Index;
 use rclonepool_core::journal::record::RemoteState;
-use rclonepool_core::pool::{Source, UploadOptions};
+use rclonepool_core::pool::{Source, UploadOptions, UploadReport};
 use rclonepool_core::remote::SharedRemote;
 use rclonepool_core::remote::wrap::Verb;
 use rclonepool_core::testing::fault::{Crash, SplitMix};
@@ -41,8 +41,13 @@ pub fn path(text: &str) -> PoolPath {
     PoolPath::new(text).unwrap()
 }
 
-pub async fn put(pool: &Arc<Pool>, to: &str, bytes: &Bytes) -> Result<rclonepool_core::pool::UploadReport> {
+pub async fn put(pool: &Arc<Pool>, to: &str, bytes: &Bytes) -> Result<UploadReport> {
     pool.upload(Source::Bytes(bytes.clone()), &path(to), &UploadOptions::default(), &Monitor::default()).await
+}
+
+pub async fn put_directory(pool: &Arc<Pool>, from: &std::path::Path, to: &str) -> Result<UploadReport> {
+    let sources = [(from.to_owned(), path(to))];
+    pool.upload_all(&sources, &UploadOptions::default(), &Monitor::default()).await
 }
 
 pub async fn get(pool: &Arc<Pool>, from: &str) -> Result<Bytes> {
