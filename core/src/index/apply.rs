@@ -64,9 +64,9 @@ impl Merge<'_> {
             return Ok(());
         }
         if self.exists("SELECT 1 FROM superseded WHERE name = ?", [&text])? {
-            self.insert(&text, State::Superseded, None)?;
+            let id = self.insert(&text, State::Superseded, None)?;
             for name in &commit.supersedes {
-                self.supersede(name)?;
+                self.supersede(name, id)?;
             }
         } else if commit.part_of.is_some() || !commit.closes.is_empty() {
             self.insert(&text, State::Waiting, Some(&canonical(commit)))?;
@@ -185,7 +185,7 @@ impl Merge<'_> {
             }
         }
         for name in &commit.supersedes {
-            self.supersede(name)?;
+            self.supersede(name, commit_id)?;
         }
         Ok(())
     }
@@ -206,9 +206,15 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn supersede(&mut self, name: &CommitName) -> Result<()> {
+    /// Notes that the records of `name` stand in the commit with the row `result`, too.
+    fn supersede(&mut self, name: &CommitName, result: i64) -> Result<()> {
         let text = name.to_string();
-        self.execute("INSERT OR IGNORE INTO superseded(name) VALUES(?)", [&text])?;
+        // Of several results the greatest, whatever came first.
+        self.execute(
+            "INSERT INTO superseded(name, result) SELECT ?, name FROM commits WHERE id = ?
+             ON CONFLICT(name) DO UPDATE SET result = max(result, excluded.result)",
+            params![text, result],
+        )?;
         let Some(id) = self
             .db
             .prepare_cached("SELECT id FROM commits WHERE name = ?")

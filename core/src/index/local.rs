@@ -61,6 +61,33 @@ impl Index {
         Ok(known)
     }
 
+    /// For each of these that is superseded, the commit that its records stand in now: one that no other
+    /// supersedes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn results(&self, names: impl IntoIterator<Item = CommitName>) -> Result<BTreeMap<CommitName, CommitName>> {
+        let connection = self.lock();
+        let mut statement =
+            connection.prepare_cached("SELECT result FROM superseded WHERE name = ?").map_err(failed)?;
+        let mut found = BTreeMap::new();
+        for name in names {
+            let (mut last, mut passed) = (name, BTreeSet::new());
+            // Names are digests, so nothing but malice leads in a circle.
+            while passed.insert(last) {
+                let row = statement.query_row([last.to_string()], |row| row.get::<_, String>(0)).optional();
+                match row.map_err(failed)? {
+                    Some(result) => last = result.parse()?,
+                    None => break,
+                }
+            }
+            if last != name {
+                found.insert(name, last);
+            }
+        }
+        Ok(found)
+    }
+
     /// The latest stamp of all commits seen.
     ///
     /// # Errors

@@ -43,6 +43,7 @@ impl Journal {
             return Ok(None);
         }
         let Some(view) = self.settled_view().await? else { return Ok(None) };
+        self.remove_leftovers(&view).await?;
         let Some(inputs) = self.full_tier(count)? else { return Ok(None) };
         let handles = self.handles(&view);
         let mut commits = BTreeMap::new();
@@ -155,6 +156,20 @@ impl Journal {
         }
         debug_assert!(INPUT_BYTES_MAX < COMMIT_BYTES_MAX as u64);
         Ok(merged)
+    }
+
+    /// Deletes what an earlier compaction superseded where it could not delete it, being broken off, or the
+    /// remote away.
+    async fn remove_leftovers(&self, view: &View) -> Result<()> {
+        let mut inputs = BTreeMap::<CommitName, Vec<CommitName>>::new();
+        let held: BTreeSet<CommitName> = view.held.values().flatten().copied().collect();
+        for (name, result) in self.index.results(held)? {
+            inputs.entry(result).or_default().push(name);
+        }
+        for (result, names) in inputs {
+            self.remove_superseded(view, &result, names.iter()).await?;
+        }
+        Ok(())
     }
 
     /// Deletes the inputs on each remote where the merged commit reads back.

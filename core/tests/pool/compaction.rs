@@ -1,11 +1,10 @@
 //! Merging small commits: what is deleted, when, and that nothing is lost with it.
 
+use rclonepool_core::Pool;
 use rclonepool_core::journal::Limits;
-use rclonepool_core::pool::UploadOptions;
 use rclonepool_core::testing::world::World;
-use rclonepool_core::{Monitor, Pool};
 
-use crate::{content, get, half_done, names, path, put};
+use crate::{content, get, half_done, is_commit, names, path, put, put_directory, scripted};
 
 /// Compacts until nothing is left to merge.
 async fn compact(pool: &Pool) -> usize {
@@ -57,9 +56,8 @@ async fn an_operation_in_parts_outlives_compaction() {
     for n in 0..60 {
         std::fs::write(dir.path().join(n.to_string()), content(n, 3500)).unwrap();
     }
-    let (options, monitor) = (UploadOptions::default(), Monitor::default());
     let before = commits(&world, 0);
-    assert_eq!(pool.upload_tree(dir.path(), &path("/from"), &options, &monitor).await.unwrap().files, 60);
+    assert_eq!(put_directory(&pool, dir.path(), "/from").await.unwrap().files, 60);
     assert_eq!(commits(&world, 0), before + 2, "the upload was to be split in two");
     for n in 0..20 {
         put(&pool, &format!("/more/{n}"), &content(n, 10)).await.unwrap();
@@ -107,4 +105,40 @@ async fn nothing_is_merged_on_the_word_of_an_absent_remote() {
     assert!(compact(&pool).await > 0);
     let other = asleep.open(id).await.unwrap();
     assert_eq!(get(&other, "/never").await.unwrap(), content(1, 10));
+}
+
+fn commit_names(world: &World, remote: usize) -> Vec<String> {
+    world.stores[remote].names().into_iter().filter(|name| name.contains("/commits/")).collect()
+}
+
+/// An input is deleted where its result lies, not elsewhere; what stays goes with a later compaction.
+#[tokio::test]
+async fn what_one_compaction_leaves_behind_goes_with_the_next() {
+    let (world, id) = world("parity:2+1", 5).await;
+    let (pool, script) = scripted(&world, id).await;
+    for n in 0..12 {
+        put(&pool, &format!("/{n}"), &content(n, 10)).await.unwrap();
+    }
+    pool.journal().settle(std::time::Duration::MAX).await;
+    let before = commit_names(&world, 0);
+    let full = world.faults[0].clone();
+    script.before(is_commit, async move { full.set_full(true) });
+    assert!(pool.journal().compact().await.unwrap().is_some());
+    assert_eq!(script.left(), 0);
+    assert_eq!(commit_names(&world, 0), before, "the first remote could not take the result");
+    assert!(commits(&world, 1) < before.len());
+
+    // A machine that never heard of it finds what is left.
+    world.faults[0].set_full(false);
+    let other = world.open(id).await.unwrap();
+    for n in 0..12 {
+        put(&other, &format!("/more/{n}"), &content(n, 10)).await.unwrap();
+    }
+    other.journal().settle(std::time::Duration::MAX).await;
+    assert!(compact(&other).await > 0);
+    for remote in 0..4 {
+        assert_eq!(commit_names(&world, remote), commit_names(&world, 1));
+    }
+    let fresh = world.open(id).await.unwrap();
+    assert_eq!((names(&fresh, "/").len(), names(&fresh, "/more").len()), (13, 12));
 }
