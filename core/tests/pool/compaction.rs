@@ -4,7 +4,7 @@ use rclonepool_core::Pool;
 use rclonepool_core::journal::Limits;
 use rclonepool_core::testing::world::World;
 
-use crate::{content, get, half_done, is_commit, names, path, put, put_directory, scripted};
+use crate::{content, get, half_done, is_commit, names, put, put_directory, scripted};
 
 /// Compacts until nothing is left to merge.
 async fn compact(pool: &Pool) -> usize {

@@ -56,6 +56,31 @@ fn an_empty_remote_leaves_the_pool_and_the_configuration() {
     assert_eq!(machine.summary(&["remotes", "list"])["remotes"].as_array().unwrap().len(), 3);
 }
 
+/// The marker was half written when the machine died.
+#[test]
+fn a_join_that_was_cut_off_is_finished_by_repeating_it() {
+    let machine = Machine::with_pool(2, "none", "64K");
+    machine.upload("x", "/x");
+    let other = machine.files_below("disk1").into_iter().find(|file| file.contains("/remote-")).unwrap();
+    let name = std::path::Path::new(&other).file_name().unwrap().to_str().unwrap();
+    let (pool, _) = name.rsplit_once('-').unwrap();
+    let disk3 = machine.text("disk3");
+    let manifests = machine.path("disk3").join("rclonepool_manifests");
+    std::fs::create_dir_all(&manifests).unwrap();
+    std::fs::write(manifests.join(format!("{pool}-{}.json", "ab".repeat(16))), "{\"format\":1,\"po").unwrap();
+    let said = machine.ok(&["remotes", "add", "--alone", &disk3]);
+    assert!(said.contains("joined"), "{said}");
+    let list = machine.summary(&["remotes", "list"]);
+    assert!(
+        list["remotes"].as_array().unwrap().iter().all(|r| r["state"] == "active" && r["online"] == true),
+        "{list}"
+    );
+    assert_eq!(machine.files_below("disk3").iter().filter(|file| file.contains("/remote-")).count(), 1);
+    // What is a member is left alone, whoever asks.
+    let error = machine.fails(6, &["remotes", "add", "--alone", &disk3]);
+    assert!(error.contains("it is a member") && !error.contains("joins without"), "{error}");
+}
+
 #[test]
 fn a_change_of_membership_takes_a_day_where_other_machines_write() {
     let machine = Machine::with_pool(2, "none", "64K");
