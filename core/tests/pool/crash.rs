@@ -57,17 +57,26 @@ struct Start {
 }
 
 impl Start {
-    /// A pool of four remotes with some files; `small` limits make commits of several parts and compact early.
+    /// A pool of four remotes with some files; low `limits` make commits of several parts and compact early.
     async fn new(redundancy: &str, limits: Option<Limits>) -> Self {
+        let sizes =
+            [("/t/0", 3), ("/t/1", 5_001), ("/t/2", 4096), ("/t/3", 70_000), ("/t/u/v", 5_000), ("/keep", 6_000)];
+        Self::with(redundancy, limits, &sizes).await
+    }
+
+    /// As [`Start::new`], with few files: what is asked of a joining remote grows with the commits there are.
+    async fn small() -> Self {
+        Self::with("parity:2+1", None, &[("/a", 66_000), ("/b", 10)]).await
+    }
+
+    async fn with(redundancy: &str, limits: Option<Limits>, files: &[(&str, usize)]) -> Self {
         let mut world = World::new(4, redundancy.parse().unwrap(), CHUNK, 1);
         world.limits = limits.unwrap_or_default();
         let id = world.init().await.unwrap();
         let pool = world.open(id).await.unwrap();
-        for (n, size) in [3, 66_000, 4096, 70_000].into_iter().enumerate() {
-            put(&pool, &format!("/t/{n}"), &content(n as u64, size)).await.unwrap();
+        for (name, size) in files {
+            put(&pool, name, &content(*size as u64, *size)).await.unwrap();
         }
-        put(&pool, "/t/u/v", &content(10, 5_000)).await.unwrap();
-        put(&pool, "/keep", &content(11, 6_000)).await.unwrap();
         pool.mkdir(&path("/t/empty")).await.unwrap();
         pool.journal().settle(Duration::MAX).await;
         let before = tree(&pool).await.unwrap();
@@ -282,7 +291,7 @@ async fn narrow(start: &Start, env: Arc<SimEnv>, remotes: &[SharedRemote]) -> Ar
 }
 
 async fn dies_joining(count: usize, alone: bool) {
-    let mut start = Start::new("parity:2+1", None).await;
+    let mut start = Start::small().await;
     more(&mut start, count);
     let all_active = vec![RemoteState::Active; 4 + count];
     let log = Arc::new(RecordLog::default());
@@ -351,7 +360,7 @@ async fn two_remotes_join_with_nobody_else_about() {
 }
 
 async fn dies_leaving(alone: bool) {
-    let mut start = Start::new("parity:2+1", None).await;
+    let mut start = Start::small().await;
     more(&mut start, 1);
     let remotes = start.world.remotes(&Crash::never());
     let pool = narrow(&start, start.world.machine(), &remotes[..4]).await;
