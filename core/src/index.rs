@@ -14,6 +14,7 @@ pub use local::{KnownCommit, Mark};
 pub use query::{Chunk, Listed, RemoteUse};
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ CREATE TABLE resume(source TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL
 #[derive(Debug)]
 pub struct Index {
     connection: Mutex<Connection>,
+    /// Whether what refers to a dropped chunk is void; always, but where a simulation shows what that prevents.
+    void: AtomicBool,
     // A private index is deleted with this.
     _temporary: Option<tempfile::TempPath>,
 }
@@ -78,12 +81,12 @@ impl Index {
         crate::local::private_directory(directory).map_err(io)?;
         let file = directory.join(format!("{pool}.sqlite"));
         match Self::open_file(&file) {
-            Ok(connection) => Ok(Self { connection: Mutex::new(connection), _temporary: None }),
+            Ok(connection) => Ok(Self::over(connection)),
             // It is a cache: one that is damaged or of another version is made anew.
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::warn!("the index {} is rebuilt from the remotes: {error}", file.display());
                 remove_database(&file)?;
-                Ok(Self { connection: Mutex::new(Self::open_file(&file)?), _temporary: None })
+                Ok(Self::over(Self::open_file(&file)?))
             }
             Err(error) => Err(error),
         }
@@ -97,7 +100,7 @@ impl Index {
         let file = tempfile::Builder::new().prefix("rclonepool-index-").tempfile();
         let path = file.map_err(|e| Error::io("cannot make a temporary index", e))?.into_temp_path();
         let connection = Self::open_file(&path)?;
-        Ok(Self { connection: Mutex::new(connection), _temporary: Some(path) })
+        Ok(Self { _temporary: Some(path), ..Self::over(connection) })
     }
 
     /// An index in memory.
@@ -108,7 +111,17 @@ impl Index {
         let connection = Connection::open_in_memory().map_err(failed)?;
         connection.execute_batch(TABLES).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { connection: Mutex::new(connection), _temporary: None })
+        Ok(Self::over(connection))
+    }
+
+    fn over(connection: Connection) -> Self {
+        Self { connection: Mutex::new(connection), void: AtomicBool::new(true), _temporary: None }
+    }
+
+    /// Switches the void rule off, to show what it prevents.
+    #[cfg(any(test, feature = "testing"))]
+    pub fn set_void(&self, on: bool) {
+        self.void.store(on, Ordering::Relaxed);
     }
 
     fn open_file(file: &Path) -> Result<Connection> {

@@ -14,9 +14,11 @@ mod offers;
 mod publish;
 mod reach;
 pub mod record;
+mod rules;
 pub(crate) mod sync;
 
 pub use publish::Receipt;
+pub use rules::Rules;
 pub use sync::{RemoteStatus, View};
 
 use std::collections::BTreeMap;
@@ -35,55 +37,6 @@ use offers::Offers;
 pub(crate) const VIEW_AGE_MAX: Duration = Duration::from_secs(600);
 /// How far a stamp may run ahead of the latest one seen, without a view, whatever the clock says.
 const STAMP_AHEAD_MAX_MS: u64 = 60_000;
-
-/// The rules a simulation may switch off to show what each prevents. All on, always, elsewhere.
-#[derive(Debug, Clone, Copy)]
-#[non_exhaustive]
-pub struct Rules {
-    /// Look for marks after the commit, before acknowledging.
-    pub look_after_commit: bool,
-    /// Require a view listed in the same operation, and a stamp above all in it.
-    pub view_before_commit: bool,
-    /// Acknowledge only with W remotes.
-    pub quorum: bool,
-    /// A remote is what its marker says, not what its name is.
-    pub markers: bool,
-    /// A deletion kills only what it saw.
-    pub deletion_names_version: bool,
-    /// Parts count only with their closing commit.
-    pub parts_wait: bool,
-    /// Commit only after the data is stored.
-    pub data_first: bool,
-    /// A resumed upload proves that its shards exist.
-    pub prove_resumed: bool,
-    /// A stamp is unique per record and bounded without a view.
-    pub bounded_stamps: bool,
-    /// A new member holds every commit before it counts.
-    pub join_complete: bool,
-    /// Copy what a remote lacks.
-    pub anti_entropy: bool,
-    /// Nothing rests on a commit that fewer than W remotes hold.
-    pub complete_before_consume: bool,
-}
-
-impl Default for Rules {
-    fn default() -> Self {
-        Self {
-            look_after_commit: true,
-            view_before_commit: true,
-            quorum: true,
-            markers: true,
-            deletion_names_version: true,
-            parts_wait: true,
-            data_first: true,
-            prove_resumed: true,
-            bounded_stamps: true,
-            join_complete: true,
-            anti_entropy: true,
-            complete_before_consume: true,
-        }
-    }
-}
 
 /// Sizes that tests make small; fixed elsewhere.
 #[derive(Debug, Clone, Copy)]
@@ -149,6 +102,16 @@ impl Journal {
         })
     }
 
+    /// The same journal over other remotes.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub(crate) fn over(&self, remotes: Vec<SharedRemote>) -> Result<Self> {
+        let (rules, limits) = (self.rules, self.limits);
+        let journal = Self::new(self.pool, &self.manifest_prefix, remotes, self.index.clone(), self.env.clone())?;
+        Ok(Self { rules, limits, ..journal })
+    }
+
     /// The pool.
     pub fn pool(&self) -> PoolId {
         self.pool
@@ -172,6 +135,7 @@ impl Journal {
     /// Switches rules off, to show what they prevent.
     #[cfg(any(test, feature = "testing"))]
     pub fn set_rules(&mut self, rules: Rules) {
+        self.index.set_void(rules.void);
         self.rules = rules;
     }
 

@@ -220,7 +220,7 @@ impl Pool {
 
     /// A fresh view for one writing operation.
     async fn view_for_writing(&self) -> Result<Arc<View>> {
-        let view = self.sync().await?;
+        let view = if self.journal.rules().view_before_commit { self.sync().await? } else { self.view().await };
         view.check_format()?;
         Ok(view)
     }

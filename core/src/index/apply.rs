@@ -32,7 +32,8 @@ impl Index {
         let mut connection = self.lock();
         let transaction =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
-        let mut merge = Merge { db: &transaction, touched: BTreeSet::new() };
+        let void = self.void.load(std::sync::atomic::Ordering::Relaxed);
+        let mut merge = Merge { db: &transaction, touched: BTreeSet::new(), void };
         for (name, commit) in commits {
             merge.commit(name, commit)?;
         }
@@ -47,6 +48,8 @@ impl Index {
 struct Merge<'a> {
     db: &'a Transaction<'a>,
     touched: BTreeSet<String>,
+    /// Whether what refers to a dropped chunk is void.
+    void: bool,
 }
 
 impl Merge<'_> {
@@ -273,7 +276,9 @@ impl Merge<'_> {
     fn place(&self, chunk: ChunkId, place: &Place, stamp: crate::id::Stamp, size: u64) -> Result<()> {
         let (chunk_id, nonce) = (id_bytes(chunk.0), place.nonce.0.to_be_bytes());
         if self.is_dropped(chunk)?
-            || self.exists("SELECT 1 FROM dropped_objects WHERE chunk = ? AND nonce = ?", params![chunk_id, nonce])?
+            || self.void
+                && self
+                    .exists("SELECT 1 FROM dropped_objects WHERE chunk = ? AND nonce = ?", params![chunk_id, nonce])?
         {
             return Ok(());
         }
@@ -357,11 +362,11 @@ impl Merge<'_> {
             .prepare_cached(
                 "SELECT id, body FROM versions
                  WHERE path = ?1 AND stamp > coalesce((SELECT of FROM deleted WHERE path = ?1), x'')
-                   AND NOT EXISTS (SELECT 1 FROM refs, marks WHERE refs.version = versions.id
-                                   AND marks.chunk = refs.chunk AND marks.dropped IS NOT NULL)
+                   AND NOT (?2 AND EXISTS (SELECT 1 FROM refs, marks WHERE refs.version = versions.id
+                                   AND marks.chunk = refs.chunk AND marks.dropped IS NOT NULL))
                  ORDER BY stamp DESC, rev DESC, body DESC LIMIT 1",
             )
-            .and_then(|mut s| s.query_row([path], |row| Ok((row.get(0)?, row.get(1)?))).optional())
+            .and_then(|mut s| s.query_row(params![path, self.void], |row| Ok((row.get(0)?, row.get(1)?))).optional())
             .map_err(failed)?;
         match found {
             Some((version, body)) => {

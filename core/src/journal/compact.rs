@@ -6,6 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures_util::stream::{self, StreamExt};
+
 use super::commit::{COMMIT_BYTES_MAX, Commit, CommitName, FEATURES};
 use super::membership::Reach;
 use super::record::{Entry, Record, canonical};
@@ -24,6 +26,8 @@ const TIER_BYTES: u64 = 16 << 10;
 const INPUT_BYTES_MAX: u64 = 8 << 20;
 /// How long compaction waits for slow remotes to take the merged commit.
 const SETTLE_LIMIT: std::time::Duration = std::time::Duration::from_secs(60);
+/// How many superseded commits are deleted at once.
+const DELETIONS: usize = 16;
 /// How often a view is listed anew before it counts as restless.
 const SETTLE_TRIES: usize = 5;
 
@@ -132,7 +136,8 @@ impl Journal {
                 Some(Record::Pool(_) | Record::Remote(_) | Record::Deleted(_) | Record::Upload(_)) => {
                     keep_greatest(records)
                 }
-                Some(Record::Entry(_)) => keep_versions(records, &dropped),
+                Some(Record::Entry(_)) if self.rules.shadow => keep_versions(records, &dropped),
+                Some(Record::Entry(_)) => keep_greatest(records),
                 Some(Record::Chunk(r)) if dropped(&r.chunk) => records.clear(),
                 Some(Record::Shard(r)) if dropped(&r.chunk) => records.clear(),
                 Some(Record::Condemned(r)) if dropped(&r.chunk) => records.clear(),
@@ -140,6 +145,9 @@ impl Journal {
             }
         }
         let mut records: Vec<Record> = kept.into_values().flatten().collect();
+        if !self.rules.keep_tombstones {
+            records.retain(|record| !matches!(record, Record::Deleted(_)));
+        }
         if records.is_empty() {
             // Everything was void; a commit needs a record, so one that changes nothing stays.
             records.extend(commits.values().flat_map(|c| c.records.iter().cloned()).max_by_key(Record::stamp));
@@ -179,26 +187,36 @@ impl Journal {
         merged: &CommitName,
         inputs: impl Iterator<Item = &CommitName> + Clone,
     ) -> Result<()> {
-        let mut verified = BTreeMap::new();
+        let mut read_back = BTreeSet::new();
         for (id, remote) in self.handles(view) {
             let read = read_whole(remote.as_ref(), &object(&self.manifest_prefix, merged)).await;
             if read.and_then(|bytes| Commit::decode(merged, &bytes)).is_ok() {
-                verified.insert(id, remote);
+                read_back.insert(id);
             }
+        }
+        // Another disk may have lain there meanwhile: what was read back must be listed under its marker, too.
+        let after = self.sync().await?;
+        let mut verified = self.handles(&after);
+        if self.rules.delete_beside_result {
+            verified.retain(|id, _| read_back.contains(id) && after.commits_of(*id).contains(merged));
         }
         if self.membership()?.reach(&verified.keys().copied().collect()) < Reach::Quorum {
             return Ok(());
         }
+        // At once, before anything changes again.
+        let mut deletions = Vec::new();
         for (id, remote) in verified {
-            let there = view.held.get(&id);
-            for name in inputs.clone().filter(|name| there.is_some_and(|held| held.contains(name))) {
-                match remote.delete(&object(&self.manifest_prefix, name)).await {
-                    Ok(()) => self.index.note_held(id, [], [name])?,
-                    Err(error) => {
-                        tracing::info!("superseded commits stay for now: {error}");
-                        break;
-                    }
-                }
+            let there = after.commits_of(id);
+            for name in inputs.clone().filter(|name| there.contains(name)) {
+                let (remote, name) = (remote.clone(), *name);
+                deletions.push(async move { (id, name, remote.delete(&object(&self.manifest_prefix, &name)).await) });
+            }
+        }
+        let mut deletions = stream::iter(deletions).buffer_unordered(DELETIONS);
+        while let Some((id, name, deleted)) = deletions.next().await {
+            match deleted {
+                Ok(()) => self.index.note_held(id, [], [&name])?,
+                Err(error) => tracing::info!("superseded commit {name} stays for now: {error}"),
             }
         }
         Ok(())

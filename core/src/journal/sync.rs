@@ -300,7 +300,7 @@ impl Journal {
         for (name, error) in unreadable {
             let holders = held.values().filter(|commits| commits.contains(name)).count();
             // Never acknowledged, and never will be: set aside, so that it does not block care for ever.
-            let set_aside = everyone && holders < membership.quorum_of().0;
+            let set_aside = everyone && holders < membership.quorum_of().0 || !self.rules.unreadable_blocks;
             let to = if set_aside { &mut view.notes } else { &mut view.lacks };
             to.push(format!("commit {name} cannot be read anywhere now: {error}"));
         }

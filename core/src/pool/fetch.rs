@@ -208,7 +208,7 @@ impl ChunkReader {
                 let place = feed.place;
                 self.close_feed(index, row);
                 tracing::warn!("chunk {}, shard {index}: {error}", self.chunk.chunk);
-                if error.kind() == ErrorKind::NotFound {
+                if error.kind() == ErrorKind::NotFound && self.pool.journal.rules().list_again {
                     self.list_again().await;
                 }
                 self.bad.push((place, error));

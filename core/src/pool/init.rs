@@ -10,11 +10,11 @@ use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId, Stamp};
 use crate::index::Index;
-use crate::journal::Journal;
 use crate::journal::commit::FORMAT;
 use crate::journal::marker::Marker;
 use crate::journal::record::{PoolRecord, Record, RemoteRecord, RemoteState};
 use crate::journal::sync::Listing;
+use crate::journal::{Journal, Rules};
 use crate::remote::SharedRemote;
 
 /// What `init` did.
@@ -95,6 +95,7 @@ pub(crate) async fn init(
     remotes: &[SharedRemote],
     expected: Option<PoolId>,
     env: &SharedEnv,
+    rules: Rules,
 ) -> Result<InitReport> {
     let prefix = &settings.manifest_prefix;
     let listings = list_all(remotes, prefix).await;
@@ -142,8 +143,9 @@ pub(crate) async fn init(
     .await
     .into_iter()
     .collect::<Result<Vec<RemoteId>>>()?;
-    // Two inits at once are noticed here.
-    pool_of(remotes, &list_all(remotes, prefix).await)?;
+    if rules.notice_two_inits {
+        pool_of(remotes, &list_all(remotes, prefix).await)?;
+    }
     let mut records = vec![Record::Pool(pool_record(settings, pool, env.wall_ms()))];
     for (remote, id) in remotes.iter().zip(&markers) {
         records.push(Record::Remote(remote_record(settings, remote.label(), *id, RemoteState::Active)));

@@ -137,7 +137,7 @@ impl Pool {
         // They hold every commit before they count.
         let mut all: Vec<SharedRemote> = self.journal.remotes().to_vec();
         all.extend(remotes.iter().cloned());
-        let wider = Journal::new(self.id(), prefix, all, self.index.clone(), self.env.clone())?;
+        let wider = self.journal.over(all)?;
         if self.journal.rules().join_complete {
             wider.sync().await?;
             wider.settle(std::time::Duration::MAX).await;
@@ -267,6 +267,14 @@ impl Pool {
         .hint("bring the pool's remotes online"))
     }
 
+    /// A view in which the members after the change hold enough of every commit by themselves.
+    async fn settled(&self) -> Result<View> {
+        self.journal.settled_view().await?.ok_or_else(|| {
+            Error::new(ErrorKind::Unavailable, "commits could not be copied to enough of the remotes that stay")
+                .hint("bring the pool's remotes online and repeat it")
+        })
+    }
+
     async fn commit_members(&self, journal: &Journal, view: View, records: Vec<RemoteRecord>) -> Result<()> {
         let receipt = journal.commit(&view, records.into_iter().map(Record::Remote).collect()).await?;
         if receipt.stale {
@@ -310,7 +318,8 @@ impl Pool {
                 .hint("other machines must see it first; --alone, if no other machine writes to this pool"));
             }
         }
-        let view = self.complete_view().await?;
+        let view =
+            if self.journal.rules().leave_complete { self.settled().await? } else { self.complete_view().await? };
         let used = self.index.remote_use()?;
         let mut gone = Vec::new();
         let mut finished = Vec::new();

@@ -9,7 +9,7 @@ use crate::env::{SharedEnv, SystemEnv};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::PoolId;
 use crate::index::Index;
-use crate::journal::Journal;
+use crate::journal::{Journal, Rules};
 use crate::remote::SharedRemote;
 use crate::remote::directory::DirectoryRemote;
 use crate::remote::rclone::{Rclone, RcloneOptions};
@@ -182,7 +182,7 @@ impl Pool {
     pub async fn init(config: &Config, options: &OpenOptions) -> Result<InitReport> {
         let env: SharedEnv = Arc::new(SystemEnv);
         let connected = connect(config, &config.effective_remotes(), options, &env).await?;
-        let made = init::init(&Settings::of(config), &connected.remotes, config.pool_id, &env).await;
+        let made = init::init(&Settings::of(config), &connected.remotes, config.pool_id, &env, Rules::default()).await;
         close(connected.rclone).await;
         made
     }

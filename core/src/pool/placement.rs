@@ -19,6 +19,8 @@ use crate::stage::place::{self, Candidate, Placer, ShardCopy};
 
 /// How long a remote that failed a put gets no new one.
 const SET_ASIDE_MS: u64 = 60_000;
+/// The same for one that is full or refuses us.
+const REFUSED_MS: u64 = 600_000;
 
 /// What placement knows of the configured remotes, in the configuration's order.
 #[derive(Debug)]
@@ -195,12 +197,12 @@ impl Plan<'_> {
         let placement = &self.pool.placement;
         let usage = placement.usage.get().map(Vec::as_slice).unwrap_or_default();
         let mut shared = lock(&placement.state);
-        let until = match error.kind() {
-            // Neither fullness nor a refusal goes away by itself.
-            ErrorKind::Full | ErrorKind::Auth => u64::MAX,
-            _ => self.pool.env.boot_ms() + SET_ASIDE_MS,
+        let aside_ms = match error.kind() {
+            // Somebody must do something about these, and this process may run for months.
+            ErrorKind::Full | ErrorKind::Auth => REFUSED_MS,
+            _ => SET_ASIDE_MS,
         };
-        shared.aside[at] = Some((error.message().to_owned(), until));
+        shared.aside[at] = Some((error.message().to_owned(), self.pool.env.boot_ms() + aside_ms));
         shared.placed[at] = shared.placed[at].saturating_sub(size);
         let candidates = placement.candidates(&shared, usage, self.pool, self.view)?;
         let mut state = lock(&self.state);

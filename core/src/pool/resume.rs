@@ -95,7 +95,8 @@ impl Interim {
         state.chunks.push(chunk.clone());
         state.bytes += chunk.size;
         let now = pool.env.boot_ms();
-        if state.bytes < INTERIM_BYTES && now.saturating_sub(state.since_ms) < INTERIM_MS {
+        let is_due = state.bytes >= INTERIM_BYTES || now.saturating_sub(state.since_ms) >= INTERIM_MS;
+        if !is_due || !pool.journal.rules().keep_uploads {
             return Ok(());
         }
         let chunks = std::mem::take(&mut state.chunks);

@@ -109,6 +109,11 @@ impl Sink {
     }
 }
 
+/// What a chunk is called without the rule that names belong to one put.
+fn named_by_content(sha256: &Sha256) -> ChunkId {
+    ChunkId(sha256.0.iter().take(16).fold(0, |n, byte| n << 8 | u128::from(*byte)))
+}
+
 /// Reads until the buffer is full or the input ends.
 fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
     let mut filled = 0;
@@ -145,7 +150,8 @@ impl Pool {
     /// # Errors
     /// `Full`, `Unavailable` and their kin when a shard finds no remote; what was put is then an orphan.
     pub(super) async fn put_chunk(self: &Arc<Self>, coded: Coded, monitor: &Monitor) -> Result<ChunkRecord> {
-        let chunk = ChunkId(self.env.random());
+        let unique = self.journal.rules().unique_names;
+        let chunk = if unique { ChunkId(self.env.random()) } else { named_by_content(&coded.sha256) };
         let view = self.view().await;
         let sizes: Vec<u64> = coded.shards.iter().map(Body::size).collect();
         let plan = self.placement.plan(self, &view, &coded.layout, &sizes).await?;
@@ -188,9 +194,14 @@ impl Pool {
     ) -> Result<Place> {
         loop {
             #[allow(clippy::cast_possible_truncation, reason = "random bits")]
-            let nonce = Nonce(self.env.random() as u64);
+            let nonce = Nonce(if self.journal.rules().unique_names { self.env.random() as u64 } else { 0 });
             let index = u8::try_from(target.index).unwrap_or(u8::MAX);
             let name = self.shard_object(chunk, index, nonce);
+            if !self.journal.rules().data_first {
+                let (remote, body) = (target.remote, body.clone());
+                tokio::spawn(async move { remote.put(&name, &body).await });
+                return Ok(Place { index, copy: target.copy, remote: target.id, nonce });
+            }
             match target.remote.put(&name, body).await {
                 Ok(()) => {
                     return Ok(Place { index, copy: target.copy, remote: target.id, nonce });

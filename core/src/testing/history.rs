@@ -53,6 +53,8 @@ struct State {
     troubles: Vec<(u64, usize)>,
     /// (time in ms, remote) of each loss.
     gone: Vec<(u64, usize)>,
+    /// Remotes that were set back to an earlier state: what they took since is lost.
+    set_back: BTreeSet<RemoteId>,
     /// How many remotes must hold what is acted upon.
     quorum: usize,
     broken: Vec<String>,
@@ -117,6 +119,16 @@ impl Witness {
         self.lock().gone.push((now, remote));
     }
 
+    /// Notes that a remote, the one with this marker, was set back.
+    pub fn set_back(&self, remote: Option<RemoteId>) {
+        self.lock().set_back.extend(remote);
+    }
+
+    /// Whether a remote was ever set back; it then counts among the lost.
+    pub fn was_set_back(&self, remote: RemoteId) -> bool {
+        self.lock().set_back.contains(&remote)
+    }
+
     /// The remotes that had trouble while a chunk may have been stored.
     pub fn troubled_before(&self, chunk: ChunkId) -> BTreeSet<usize> {
         let state = self.lock();
@@ -175,12 +187,13 @@ impl Witness {
         seen.holders.extend(marker(store));
     }
 
-    /// An object is about to be deleted: is it needed no more?
-    fn deleted(&self, store: &MemoryStore, name: &str) {
+    /// An object is about to be deleted: is it needed no more? `moved` says that another remote lay there when
+    /// whoever deletes it listed the place for the last time, which nothing can prevent.
+    fn deleted(&self, store: &MemoryStore, name: &str, moved: bool) {
         let why = {
             let state = self.lock();
             match (commit_name(name), shard_name(name)) {
-                (Some(commit), _) => state.may_lose_commit(store, &commit),
+                (Some(commit), _) => state.may_lose_commit(store, &commit, moved),
                 (None, Some((chunk, nonce))) => state.may_lose_shard(chunk, nonce),
                 // Markers go when a remote leaves the pool; whether it may is checked by what is lost then.
                 (None, None) => Ok(()),
@@ -194,16 +207,17 @@ impl Witness {
 
 impl State {
     /// A commit may go where a commit that stands for it lies, which W remotes hold.
-    fn may_lose_commit(&self, store: &MemoryStore, name: &CommitName) -> Result<(), String> {
+    fn may_lose_commit(&self, store: &MemoryStore, name: &CommitName, moved: bool) -> Result<(), String> {
         if store.object(&commit_object(name)).is_none_or(|bytes| bytes.len() as u64 != name.size) {
             return Ok(()); // a broken one, or none
         }
         let mut heirs: Vec<&CommitName> = vec![name];
         let mut safe = false;
+        let excused = moved || marker(store).is_some_and(|remote| self.set_back.contains(&remote));
         while let (Some(one), false) = (heirs.pop(), safe) {
             for (heir, seen) in self.commits.iter().filter(|(_, seen)| seen.commit.supersedes.contains(one)) {
                 let here = store.object(&commit_object(heir)).is_some_and(|bytes| bytes.len() as u64 == heir.size);
-                safe |= here && seen.holders.len() >= self.quorum;
+                safe |= (here || excused) && seen.holders.len() >= self.quorum;
                 heirs.push(heir);
             }
         }

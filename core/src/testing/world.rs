@@ -174,7 +174,22 @@ impl World {
     /// Those of `init`.
     pub async fn init_over(&self, remotes: &[SharedRemote]) -> Result<PoolId> {
         let env: SharedEnv = self.machine();
-        Ok(crate::pool::make(&self.settings, remotes, None, &env).await?.pool)
+        Ok(crate::pool::make(&self.settings, remotes, None, &env, self.rules).await?.pool)
+    }
+
+    /// An empty remote more, which is no member yet.
+    pub fn grow(&mut self) {
+        self.faults.push(Faults::new(self.seed ^ (self.stores.len() as u64) << 32, FaultPlan::default()));
+        self.stores.push(MemoryStore::default());
+    }
+
+    /// Takes the last remote, which `pool` was opened without, into the pool.
+    ///
+    /// # Errors
+    /// Those of [`Pool::add_connected`].
+    pub async fn join_last(&self, pool: &Pool) -> Result<()> {
+        let joining = self.remotes(&Crash::never()).split_off(self.stores.len() - 1);
+        pool.add_connected(&self.settings, &joining, true).await.map(drop)
     }
 
     /// Opens the pool on a new machine without local state.

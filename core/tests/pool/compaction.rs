@@ -1,7 +1,13 @@
 //! Merging small commits: what is deleted, when, and that nothing is lost with it.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
+use std::time::Duration;
+
 use rclonepool_core::Pool;
 use rclonepool_core::journal::Limits;
+use rclonepool_core::remote::memory::MemoryStore;
+use rclonepool_core::remote::wrap::Verb;
 use rclonepool_core::testing::world::World;
 
 use crate::{content, get, half_done, is_commit, names, put, put_directory, scripted};
@@ -141,4 +147,37 @@ async fn what_one_compaction_leaves_behind_goes_with_the_next() {
     }
     let fresh = world.open(id).await.unwrap();
     assert_eq!((names(&fresh, "/").len(), names(&fresh, "/more").len()), (13, 12));
+}
+
+/// Another disk lies in a remote's place while the merged commit goes there and is read back: what it stands
+/// for must stay on the remote itself.
+#[tokio::test]
+async fn inputs_stay_where_the_result_went_to_another_disk() {
+    for back_at in [Verb::List, Verb::Delete] {
+        let (world, id) = world("replication:2", 5).await;
+        let pool = world.open(id).await.unwrap();
+        for n in 0..20 {
+            put(&pool, &format!("/{n}"), &content(n, 10)).await.unwrap();
+        }
+        pool.journal().settle(Duration::from_secs(9)).await;
+        let (compactor, script) = scripted(&world, id).await;
+        let (own, other, away) = (world.stores[3].clone(), MemoryStore::default(), Arc::new(AtomicBool::new(false)));
+        let (disk, under, is_away) = (own.clone(), other.clone(), away.clone());
+        let merged = |label: &str, verb, name: &str| label == "m3:" && is_commit(label, verb, name);
+        script.before(merged, async move {
+            disk.swap(&under);
+            is_away.store(true, Relaxed);
+        });
+        let (disk, under, is_away) = (own.clone(), other.clone(), away.clone());
+        let back = move |label: &str, verb, _: &str| label == "m3:" && verb == back_at && is_away.load(Relaxed);
+        script.before(back, async move { disk.swap(&under) });
+        assert!(compactor.journal().compact().await.unwrap().is_some());
+        assert!(away.load(Relaxed));
+        if script.left() > 0 {
+            own.swap(&other);
+        }
+        // Whoever reaches that remote only misses nothing.
+        world.faults[..3].iter().for_each(|faults| faults.set_offline(true));
+        assert_eq!(names(&world.open(id).await.unwrap(), "/").len(), 20, "the disk was back at {back_at:?}");
+    }
 }

@@ -8,6 +8,7 @@ mod crash;
 mod damage;
 mod offline;
 mod roundtrip;
+mod rules;
 mod simulation;
 mod views;
 

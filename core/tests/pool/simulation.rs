@@ -1,24 +1,57 @@
 //! Random histories: the invariants hold in all of them.
+//!
+//! `sim::mixed` takes turns: of eight seeds three collect garbage too, one has listings that hide the newest
+//! objects, one has no faults.
 
-use rclonepool_core::testing::sim::{self, Options};
+use rclonepool_core::testing::sim;
 
-fn hold(seeds: std::ops::Range<u64>) {
-    let (mut acknowledged, mut stale, mut files) = (0, 0, 0);
-    let ran = sim::run_many(seeds, sim::mixed, |_, outcome| {
+/// Plays the `n`-th fifty of seeds.
+fn hold(n: u64) {
+    let (mut acknowledged, mut files) = (0, 0);
+    let ran = sim::run_many(n * 50..(n + 1) * 50, sim::mixed, |_, outcome| {
         acknowledged += outcome.acknowledged;
-        stale += outcome.stale;
         files += outcome.files;
     });
     if let Err(failure) = ran {
         panic!("{failure}");
     }
     // Histories in which nothing succeeds prove nothing.
-    assert!(acknowledged > 0 && files > 0, "{acknowledged} acknowledged, {stale} stale, {files} files");
+    assert!(acknowledged > 250 && files > 100, "{acknowledged} acknowledged, {files} files");
 }
 
-#[test]
-fn some() {
-    hold(0..20);
+/// A test for each fifty of seeds, so that they run side by side.
+macro_rules! fifties {
+    ($($name:ident $n:literal)*) => {
+        $(
+            #[test]
+            fn $name() {
+                hold($n);
+            }
+        )*
+    };
+}
+
+fifties! {
+    from_0 0
+    from_50 1
+    from_100 2
+    from_150 3
+    from_200 4
+    from_250 5
+    from_300 6
+    from_350 7
+    from_400 8
+    from_450 9
+    from_500 10
+    from_550 11
+    from_600 12
+    from_650 13
+    from_700 14
+    from_750 15
+    from_800 16
+    from_850 17
+    from_900 18
+    from_950 19
 }
 
 #[test]
@@ -28,5 +61,3 @@ fn one_seed_one_history() {
         assert_eq!(run(), run(), "seed {seed}");
     }
 }
-
-fn _options(_: Options) {}

@@ -1,13 +1,14 @@
 //! The wrapper through which the witness sees a remote's objects.
 
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
-use super::Witness;
+use super::{Witness, marker};
 use crate::error::Result;
+use crate::id::RemoteId;
 use crate::remote::memory::{MemoryRemote, MemoryStore};
 use crate::remote::{Body, ByteStream, ObjectMeta, Remote, Usage};
 
@@ -38,12 +39,18 @@ pub struct WatchRemote {
     label: String,
     slot: Arc<Slot>,
     witness: Arc<Witness>,
+    /// Which remote lay there at the last listing.
+    listed: Mutex<Option<RemoteId>>,
 }
 
 impl WatchRemote {
     /// A remote over what lies in `slot`.
     pub fn new(label: String, slot: Arc<Slot>, witness: Arc<Witness>) -> Self {
-        Self { label, slot, witness }
+        Self { label, slot, witness, listed: Mutex::default() }
+    }
+
+    fn listed(&self) -> MutexGuard<'_, Option<RemoteId>> {
+        self.listed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn now(&self) -> MemoryRemote {
@@ -75,12 +82,15 @@ impl Remote for WatchRemote {
 
     async fn delete(&self, name: &str) -> Result<()> {
         let now = self.now();
-        self.witness.deleted(now.store(), name);
+        let moved = *self.listed() != marker(now.store());
+        self.witness.deleted(now.store(), name, moved);
         now.delete(name).await
     }
 
     async fn list(&self, dir: &str) -> Result<BoxStream<'static, Result<ObjectMeta>>> {
-        self.now().list(dir).await
+        let now = self.now();
+        *self.listed() = marker(now.store());
+        now.list(dir).await
     }
 
     async fn usage(&self) -> Result<Usage> {

@@ -10,7 +10,7 @@ use crate::index::Mark;
 use crate::journal::commit::{Commit, CommitName};
 use crate::journal::record::{Condemned, Dropped, Record};
 use crate::journal::sync::read_commit;
-use crate::journal::{Journal, View};
+use crate::journal::{Journal, Rules, View};
 use crate::remote::list_whole;
 use crate::testing::history::shard_name;
 use crate::testing::reference::{Merged, merge};
@@ -22,7 +22,7 @@ use crate::testing::reference::{Merged, merge};
 pub async fn collect(journal: &Journal, data_prefix: &str, grace: Duration) -> Result<String> {
     let Some(view) = journal.settled_view().await? else { return Ok("not settled".into()) };
     let Some(merged) = merged(journal, &view).await else { return Ok("a commit could not be read".into()) };
-    let live = live(&merged);
+    let live = live(&merged, journal.rules());
     let mut garbage: BTreeSet<ChunkId> = merged.chunks.keys().copied().collect();
     garbage.extend(objects(journal, &view, data_prefix).await.into_iter().map(|(_, _, chunk)| chunk));
     garbage.retain(|chunk| !live.contains(chunk) && merged.marks.get(chunk) != Some(&Mark::Dropped));
@@ -36,7 +36,8 @@ pub async fn collect(journal: &Journal, data_prefix: &str, grace: Duration) -> R
     tokio::time::sleep(grace).await;
     let Some(view) = journal.settled_view().await? else { return Ok(format!("condemned {count}; not settled")) };
     let Some(merged) = self::merged(journal, &view).await else { return Ok("a commit could not be read".into()) };
-    let live = self::live(&merged);
+    let rules = journal.rules();
+    let live = if rules.look_before_drop { self::live(&merged, rules) } else { live };
     let condemned = |chunk: &ChunkId| merged.marks.contains_key(chunk);
     let dead: Vec<ChunkId> = garbage.into_iter().filter(|c| !live.contains(c) && condemned(c)).collect();
     let new = dead.iter().filter(|chunk| merged.marks.get(chunk) != Some(&Mark::Dropped));
@@ -68,15 +69,18 @@ async fn merged(journal: &Journal, view: &View) -> Option<Merged> {
     let mut commits: Vec<(CommitName, Commit)> = Vec::new();
     let names: BTreeSet<CommitName> = view.held.values().flatten().copied().collect();
     for name in names {
-        let (commit, _) = read_commit(&handles, &view.held, journal.manifest_prefix(), &name).await.ok()?;
-        commits.push((name, commit));
+        match read_commit(&handles, &view.held, journal.manifest_prefix(), &name).await {
+            Ok((commit, _)) => commits.push((name, commit)),
+            Err(_) if !journal.rules().unreadable_blocks => {}
+            Err(_) => return None,
+        }
     }
     Some(merge(commits.iter().map(|(name, commit)| (name, commit))))
 }
 
 /// The chunks somebody refers to. A version whose chunk is condemned shadows nothing: the next older one
 /// counts too, down to the first without such a chunk.
-fn live(merged: &Merged) -> BTreeSet<ChunkId> {
+fn live(merged: &Merged, rules: Rules) -> BTreeSet<ChunkId> {
     let mut live = BTreeSet::new();
     for (path, versions) in &merged.versions {
         for version in versions.iter().rev() {
@@ -89,7 +93,7 @@ fn live(merged: &Merged) -> BTreeSet<ChunkId> {
                 continue;
             }
             live.extend(&chunks);
-            if !marked(Mark::Condemned) {
+            if !marked(Mark::Condemned) || !rules.shadow {
                 break;
             }
         }

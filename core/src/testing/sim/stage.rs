@@ -15,7 +15,7 @@ use crate::journal::Limits;
 use crate::journal::membership::Membership;
 use crate::remote::memory::MemoryStore;
 use crate::testing::fault::FaultPlan;
-use crate::testing::history::{Slot, Witness};
+use crate::testing::history::{Slot, Witness, marker};
 use crate::testing::world::World;
 
 /// How long after the last step things go on failing.
@@ -261,7 +261,10 @@ async fn end_due(disks: &mut Disks, ends: &mut Vec<(u64, Over)>, begin: tokio::t
                 let first = disks.swapped.iter().position(|pair| *pair == (a, b));
                 first.map(|at| disks.swapped.remove(at));
             }
-            Over::Rollback(at, before) => disks.own[at].swap(&before),
+            Over::Rollback(at, before) => {
+                disks.own[at].swap(&before);
+                disks.shared.witness.set_back(marker(&before));
+            }
         }
         disks.arrange();
     }

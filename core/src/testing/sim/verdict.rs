@@ -122,7 +122,8 @@ fn misplaced(shared: &Shared, merged: &Merged, left: &[(RemoteId, MemoryStore)],
         let Some(chunk) = merged.chunks.get(&extent.chunk) else {
             return Some(format!("the record of its chunk {} is gone", extent.chunk));
         };
-        let mut here = chunk.shards.iter().filter(|place| left.iter().any(|(id, _)| *id == place.remote));
+        let is_here = |id: RemoteId| left.iter().any(|(other, _)| *other == id) && !shared.witness.was_set_back(id);
+        let mut here = chunk.shards.iter().filter(|place| is_here(place.remote));
         if let Some(place) = here.find(|place| !is_whole(chunk, left, place)) {
             return Some(format!("a shard is not where its record says: {} {place:?}", chunk.chunk));
         }
