@@ -1,12 +1,13 @@
 //! A plain directory as a remote: a disk, a network mount, a folder another program synchronises.
 
 mod copy;
+mod link;
 mod tree;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -15,10 +16,11 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name};
+use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use tree::{Tree, Walk};
 
-/// How much of an object is read at a time.
+/// How much of an object is read at a time: the largest unit.
 const PIECE_BYTES: u64 = 1 << 20;
 
 /// A [`Remote`] over a directory that must exist.
@@ -111,6 +113,10 @@ impl Remote for DirectoryRemote {
     async fn usage(&self) -> Result<Usage> {
         self.blocking(Tree::usage).await
     }
+
+    fn staging(&self) -> Option<&Path> {
+        Some(&self.tree.path)
+    }
 }
 
 /// A get in progress. The file is its own, so its cursor is too.
@@ -140,15 +146,22 @@ impl Reader {
             return Ok(None);
         }
         let want = self.left.min(PIECE_BYTES);
-        let mut piece = Vec::with_capacity(usize::try_from(want).unwrap_or_default());
-        let read = (&mut self.file).take(want).read_to_end(&mut piece);
-        let read = read.map_err(|e| self.tree.failed("cannot read", &self.name, e))? as u64;
+        let mut file = (&mut self.file).take(want);
+        let piece = if want < PIECE_BYTES {
+            let mut piece = Vec::with_capacity(usize::try_from(want).unwrap_or_default());
+            file.read_to_end(&mut piece).map(|_| Bytes::from(piece))
+        } else {
+            let mut piece = Buffer::new();
+            file.read_to_end(&mut piece).map(|_| piece.freeze())
+        };
+        let piece = piece.map_err(|e| self.tree.failed("cannot read", &self.name, e))?;
+        let read = piece.len() as u64;
         if read < want {
             let error = Error::new(ErrorKind::Corrupt, "the object became shorter while it was read");
             return Err(error.at_path(&self.name).on_remote(&self.tree.label));
         }
         self.left -= read;
-        Ok(Some((piece.into(), self)))
+        Ok(Some((piece, self)))
     }
 }
 
