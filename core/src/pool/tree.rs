@@ -91,27 +91,12 @@ struct Scan {
 }
 
 impl Pool {
-    /// Stores everything below a local directory as `path/…`, committing in groups. One file's failure
-    /// does not stop the others.
+    /// Stores several local files, each at its path, and everything below directories as `path/…`, committing
+    /// in groups. One file's failure does not stop the others.
     ///
     /// # Errors
-    /// `NotFound` when the directory is not there; `Unavailable` when a commit finds too few remotes;
+    /// `NotFound` when a source is not there; `Unavailable` when a commit finds too few remotes;
     /// `Cancelled`. Groups committed before stay.
-    pub async fn upload_tree(
-        self: &Arc<Self>,
-        directory: &Path,
-        path: &PoolPath,
-        options: &UploadOptions,
-        monitor: &Monitor,
-    ) -> Result<UploadReport> {
-        self.upload_all(&[(directory.to_owned(), path.clone())], options, monitor).await
-    }
-
-    /// Stores several local files, each at its path, and directories, as [`Pool::upload_tree`], with common
-    /// commits.
-    ///
-    /// # Errors
-    /// As [`Pool::upload_tree`].
     pub async fn upload_all(
         self: &Arc<Self>,
         sources: &[(PathBuf, PoolPath)],

@@ -209,7 +209,7 @@ async fn the_files_of_a_directory_too() {
     }
     let under = unmount_under_the_next_shard(&world, &script);
     let options = UploadOptions::default();
-    let report = pool.upload_tree(dir.path(), &path("/d"), &options, &Monitor::default()).await.unwrap();
+    let report = pool.upload_all(&[(dir.path().to_owned(), path("/d"))], &options, &Monitor::default()).await.unwrap();
     assert_eq!((report.files, report.failed, report.stale), (6, 0, false));
     mount_again(&world, &under);
     let other = world.open(id).await.unwrap();

@@ -177,7 +177,7 @@ async fn put_tree(process: &Process, n: usize, path: &PoolPath, contents: &[Cont
     });
     let monitor = Monitor::new(listener, tokio_util::sync::CancellationToken::new());
     let running = running(process, n);
-    let report = process.pool.upload_tree(&local, path, &UploadOptions::default(), &monitor).await?;
+    let report = process.pool.upload_all(&[(local, path.clone())], &UploadOptions::default(), &monitor).await?;
     let done = done.lock().unwrap_or_else(PoisonError::into_inner).clone();
     let mut files = Vec::new();
     for (name, content) in IN_A_TREE.iter().zip(contents) {
