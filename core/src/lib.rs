@@ -8,6 +8,7 @@
 //! The library never prints, never exits, and reads neither the environment nor `$HOME`.
 #![forbid(unsafe_code)]
 
+mod buffer;
 pub mod config;
 pub mod env;
 pub mod error;

@@ -1,5 +1,6 @@
 //! From the pool to local files, and to whoever reads a range.
 
+use std::collections::VecDeque;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use crate::local::{self, Target};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
 use crate::stage::hash::Hasher;
+
+/// How much is hashed, then written, at a time.
+const STRIP_BYTES: usize = 128 << 10;
 
 /// How to download.
 #[derive(Debug, Clone, Default)]
@@ -236,12 +240,26 @@ impl Pool {
     async fn write_extent(self: Arc<Self>, extent: &Extent, file: &Arc<Target>, monitor: &Monitor) -> Result<bool> {
         let mut reader = ExtentReader::open(&self, extent, 0..extent.length).await?;
         let mut at = extent.offset;
-        while let Some(piece) = reader.next().await? {
-            let (length, file) = (piece.len() as u64, file.clone());
-            blocking(move || file.write_at(at, &piece)).await?;
-            at += length;
-            monitor.progress(length, 0);
+        while let Some(pieces) = reader.reader.next().await? {
+            let (file, mut check) = (file.clone(), reader.check.take());
+            let (end, check) = blocking(move || {
+                let mut end = at;
+                // What was hashed is in the cache when it is written.
+                for strip in pieces.iter().flat_map(|piece| piece.chunks(STRIP_BYTES)) {
+                    if let Some((hasher, _)) = &mut check {
+                        hasher.update(strip);
+                    }
+                    file.write_at(end, strip)?;
+                    end += strip.len() as u64;
+                }
+                Ok((end, check))
+            })
+            .await?;
+            reader.check = check;
+            monitor.progress(end - at, 0);
+            at = end;
         }
+        reader.finish()?;
         monitor.progress(0, 1);
         Ok(reader.is_degraded())
     }
@@ -283,7 +301,8 @@ impl Pool {
         };
         let range = range.unwrap_or(0..size);
         let range = range.start.min(size)..range.end.min(size);
-        Ok(FileReader { pool: self.clone(), entry, at: range.start, end: range.end.max(range.start), current: None })
+        let (at, end) = (range.start, range.end.max(range.start));
+        Ok(FileReader { pool: self.clone(), entry, at, end, current: None, ready: VecDeque::new() })
     }
 }
 
@@ -294,6 +313,8 @@ pub struct FileReader {
     at: u64,
     end: u64,
     current: Option<ExtentReader>,
+    /// Read and not yet given.
+    ready: VecDeque<Bytes>,
 }
 
 impl FileReader {
@@ -308,10 +329,14 @@ impl FileReader {
     /// `Unrecoverable`, `Unavailable`, `Corrupt`.
     pub async fn next(&mut self) -> Result<Option<Bytes>> {
         loop {
+            if let Some(piece) = self.ready.pop_front() {
+                self.at += piece.len() as u64;
+                return Ok(Some(piece));
+            }
             if let Some(reader) = &mut self.current {
-                if let Some(piece) = reader.next().await? {
-                    self.at += piece.len() as u64;
-                    return Ok(Some(piece));
+                if let Some(pieces) = reader.next().await? {
+                    self.ready = pieces.into();
+                    continue;
                 }
                 self.current = None;
             }
@@ -350,24 +375,26 @@ impl ExtentReader {
         })
     }
 
-    async fn next(&mut self) -> Result<Option<Bytes>> {
-        let piece = self.reader.next().await?;
-        match (&piece, &mut self.check) {
-            (Some(piece), Some((hasher, _))) => hasher.update(piece),
-            (None, check) => {
-                if let Some((hasher, expected)) = check.take() {
-                    let found = hasher.finish();
-                    if found != expected {
-                        return Err(Error::new(
-                            ErrorKind::Corrupt,
-                            format!("the content has SHA-256 {found} and {expected} was stored"),
-                        ));
-                    }
-                }
-            }
+    /// The next pieces in order.
+    async fn next(&mut self) -> Result<Option<Vec<Bytes>>> {
+        let pieces = self.reader.next().await?;
+        match (&pieces, &mut self.check) {
+            (Some(pieces), Some((hasher, _))) => pieces.iter().for_each(|piece| hasher.update(piece)),
+            (None, _) => self.finish()?,
             _ => {}
         }
-        Ok(piece)
+        Ok(pieces)
+    }
+
+    /// Holds what was read to its end against the hash.
+    fn finish(&mut self) -> Result<()> {
+        let Some((hasher, expected)) = self.check.take() else { return Ok(()) };
+        let found = hasher.finish();
+        if found == expected {
+            return Ok(());
+        }
+        let message = format!("the content has SHA-256 {found} and {expected} was stored");
+        Err(Error::new(ErrorKind::Corrupt, message))
     }
 
     fn is_degraded(&self) -> bool {

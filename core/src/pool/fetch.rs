@@ -4,17 +4,18 @@ use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::{OwnedSemaphorePermit, mpsc};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
+use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::journal::record::{ChunkRecord, Place};
 use crate::remote::SharedRemote;
-use crate::stage::stripe;
+use crate::stage::stripe::{self, unit_crc, unit_crc_of};
 
 /// Verified units that wait between a shard's reader and the row they belong to.
 const UNITS_AHEAD: usize = 3;
@@ -83,8 +84,8 @@ impl ChunkReader {
         Ok(reader)
     }
 
-    /// Starts the shards' readers. A long read draws on the least busy remotes, parity included:
-    /// rebuilding costs less than waiting. A short one asks only for what it needs.
+    /// Starts the shards' readers. A long read draws on the least busy remotes, parity included where that
+    /// spares half a shard's time: rebuilding costs less than waiting. A short one asks only for what it needs.
     async fn start(&mut self) {
         let layout = self.chunk.layout;
         let k = usize::from(layout.data);
@@ -97,7 +98,8 @@ impl ChunkReader {
         let mut available = Vec::new();
         for index in 0..layout.shards() {
             if let Some((place, _)) = self.choose(index).await {
-                available.push((self.pool.placement.load(place.remote), index));
+                let rebuilding = if index < k { 0 } else { self.bytes(index, self.row, self.last_row) / 2 };
+                available.push((self.pool.placement.load(place.remote) + rebuilding, index));
             }
         }
         let here = |i: &usize| available.iter().any(|(_, index)| index == i);
@@ -119,12 +121,12 @@ impl ChunkReader {
         self.last_row > self.row + 2
     }
 
-    /// The next plain bytes: the part of one row that lies in the range; `None` at its end.
+    /// The next plain bytes: the units of one row, as far as they lie in the range; `None` at its end.
     ///
     /// # Errors
     /// `Unrecoverable` when too few shards are left, `Unavailable` when the missing ones are on remotes
     /// that are offline.
-    pub async fn next(&mut self) -> Result<Option<Bytes>> {
+    pub async fn next(&mut self) -> Result<Option<Vec<Bytes>>> {
         if self.range.is_empty() || self.row > self.last_row {
             return Ok(None);
         }
@@ -291,7 +293,7 @@ impl ChunkReader {
     }
 
     /// The bytes of the row that lie in the range.
-    fn cut(&self, units: &[Option<Bytes>], row: u64) -> Bytes {
+    fn cut(&self, units: &[Option<Bytes>], row: u64) -> Vec<Bytes> {
         let layout = &self.chunk.layout;
         let mut pieces = Vec::new();
         for (index, unit) in units.iter().take(usize::from(layout.data)).enumerate() {
@@ -302,12 +304,7 @@ impl ChunkReader {
             #[allow(clippy::cast_possible_truncation, reason = "at most a unit's length")]
             pieces.push(unit.slice(from as usize..to as usize));
         }
-        if pieces.len() == 1 {
-            return pieces.remove(0);
-        }
-        let mut whole = BytesMut::with_capacity(pieces.iter().map(Bytes::len).sum());
-        pieces.iter().for_each(|piece| whole.extend_from_slice(piece));
-        whole.freeze()
+        pieces
     }
 
     fn lost(&self, units: &[Option<Bytes>], row: u64) -> Error {
@@ -357,24 +354,33 @@ async fn read_units(
     let mut stream = remote.get(name, Some(range)).await?;
     let mut rest = Bytes::new();
     for (length, crc) in lengths {
-        let unit = if rest.len() >= length {
-            rest.split_to(length)
-        } else {
-            let mut unit = BytesMut::with_capacity(length);
-            unit.extend_from_slice(&rest);
-            rest = Bytes::new();
-            while unit.len() < length {
-                let piece = stream.next().await.unwrap_or_else(|| {
-                    Err(Error::new(ErrorKind::Corrupt, "the shard is shorter than its record says")
-                        .on_remote(remote.label()))
-                })?;
-                let take = piece.len().min(length - unit.len());
-                unit.extend_from_slice(&piece[..take]);
-                rest = piece.slice(take..);
-            }
-            unit.freeze()
+        let mut next = async || {
+            stream.next().await.unwrap_or_else(|| {
+                Err(Error::new(ErrorKind::Corrupt, "the shard is shorter than its record says")
+                    .on_remote(remote.label()))
+            })
         };
-        if crc32c::crc32c(&unit) != crc {
+        if rest.is_empty() {
+            rest = next().await?;
+        }
+        let (unit, found) = if rest.len() >= length {
+            let unit = rest.split_to(length);
+            let found = unit_crc(&unit);
+            (unit, found)
+        } else {
+            // Summed up while the bytes are still in the cache.
+            let (mut unit, mut found) = (Buffer::new(), 0);
+            while unit.len() < length {
+                if rest.is_empty() {
+                    rest = next().await?;
+                }
+                let piece = rest.split_to(rest.len().min(length - unit.len()));
+                found = unit_crc_of(found, &piece);
+                unit.extend_from_slice(&piece);
+            }
+            (unit.freeze(), found)
+        };
+        if found != crc {
             return Err(Error::new(ErrorKind::Corrupt, "a unit does not match its checksum")
                 .on_remote(remote.label())
                 .at_path(name));

@@ -15,10 +15,11 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
 use super::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name};
+use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use tree::{Tree, Walk};
 
-/// How much of an object is read at a time.
+/// How much of an object is read at a time: the largest unit.
 const PIECE_BYTES: u64 = 1 << 20;
 
 /// A [`Remote`] over a directory that must exist.
@@ -140,15 +141,22 @@ impl Reader {
             return Ok(None);
         }
         let want = self.left.min(PIECE_BYTES);
-        let mut piece = Vec::with_capacity(usize::try_from(want).unwrap_or_default());
-        let read = (&mut self.file).take(want).read_to_end(&mut piece);
-        let read = read.map_err(|e| self.tree.failed("cannot read", &self.name, e))? as u64;
+        let mut file = (&mut self.file).take(want);
+        let piece = if want < PIECE_BYTES {
+            let mut piece = Vec::with_capacity(usize::try_from(want).unwrap_or_default());
+            file.read_to_end(&mut piece).map(|_| Bytes::from(piece))
+        } else {
+            let mut piece = Buffer::new();
+            file.read_to_end(&mut piece).map(|_| piece.freeze())
+        };
+        let piece = piece.map_err(|e| self.tree.failed("cannot read", &self.name, e))?;
+        let read = piece.len() as u64;
         if read < want {
             let error = Error::new(ErrorKind::Corrupt, "the object became shorter while it was read");
             return Err(error.at_path(&self.name).on_remote(&self.tree.label));
         }
         self.left -= read;
-        Ok(Some((piece.into(), self)))
+        Ok(Some((piece, self)))
     }
 }
 

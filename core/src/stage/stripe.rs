@@ -14,6 +14,11 @@ pub fn unit_crc(unit: &[u8]) -> u32 {
     crc32c::crc32c(unit)
 }
 
+/// The checksum of a unit that began with bytes of the checksum `before` (0: with none) and goes on with `bytes`.
+pub fn unit_crc_of(before: u32, bytes: &[u8]) -> u32 {
+    crc32c::crc32c_append(before, bytes)
+}
+
 /// Turns the rows of one chunk into the units of its shards.
 #[derive(Debug)]
 pub struct StripeEncoder {
