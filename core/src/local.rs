@@ -50,6 +50,14 @@ pub fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<u
     platform::read_at(file, offset, buffer)
 }
 
+/// Writes all of `bytes` at a position.
+///
+/// # Errors
+/// Those of the file.
+pub fn write_all_at(file: &File, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
+    platform::write_all_at(file, offset, bytes)
+}
+
 /// What tells the disk that an absolute path lies on from other disks; `None` for what is no directory here.
 pub fn device(path: &Path) -> Option<u64> {
     let metadata = path.metadata().ok().filter(|metadata| path.is_absolute() && metadata.is_dir())?;

@@ -11,6 +11,7 @@ pub mod wrap;
 use std::fmt::Debug;
 use std::fs::File;
 use std::ops::Range;
+use std::path::Path;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -74,6 +75,10 @@ pub trait Remote: Send + Sync + Debug {
 
     /// Total, used and free bytes, as far as the remote tells.
     async fn usage(&self) -> Result<Usage>;
+
+    /// A directory of this machine on the file system the objects lie on, where there is one: a nameless file that
+    /// was made there becomes an object without being copied.
+    fn staging(&self) -> Option<&Path>;
 }
 
 /// An object in a listing.

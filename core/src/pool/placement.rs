@@ -1,7 +1,7 @@
 //! Where shards go: what is known of the remotes, kept for the placing stage.
 
 use std::collections::HashMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
 use tokio::sync::OnceCell;
@@ -54,9 +54,9 @@ pub(super) struct Target {
 }
 
 /// Where the shards of one chunk go; changes as puts fail.
-pub(super) struct Plan<'a> {
-    pool: &'a Pool,
-    view: &'a View,
+pub(super) struct Plan {
+    pool: Arc<Pool>,
+    view: Arc<View>,
     layout: Layout,
     state: Mutex<PlanState>,
 }
@@ -95,14 +95,14 @@ impl Placement {
     ///
     /// # Errors
     /// `Full` or `Unavailable`, saying which remote refuses why.
-    pub async fn plan<'a>(&self, pool: &'a Pool, view: &'a View, layout: &Layout, sizes: &[u64]) -> Result<Plan<'a>> {
-        let usage = self.usage.get_or_init(|| ask_usage(pool, view)).await;
+    pub async fn plan(&self, pool: &Arc<Pool>, view: Arc<View>, layout: &Layout, sizes: &[u64]) -> Result<Plan> {
+        let usage = self.usage.get_or_init(|| ask_usage(pool, &view)).await;
         let mut state = lock(&self.state);
         if state.base.is_none() {
             let used = pool.index.remote_use()?;
             state.base = Some(used.into_iter().map(|(id, used)| (id, used.bytes)).collect());
         }
-        let candidates = self.candidates(&state, usage, pool, view)?;
+        let candidates = self.candidates(&state, usage, pool, &view)?;
         let stored = stored_of(layout, sizes);
         let placement = state.placer.place(&candidates, layout, stored)?;
         for (index, remotes) in placement.remotes.iter().enumerate() {
@@ -111,7 +111,7 @@ impl Placement {
             }
         }
         let state = Mutex::new(PlanState { placement, failed: Vec::new() });
-        Ok(Plan { pool, view, layout: *layout, state })
+        Ok(Plan { pool: pool.clone(), view, layout: *layout, state })
     }
 
     fn candidates(&self, state: &State, usage: &[Usage], pool: &Pool, view: &View) -> Result<Vec<Candidate>> {
@@ -165,7 +165,18 @@ impl Placement {
     }
 }
 
-impl Plan<'_> {
+impl Plan {
+    /// Gives back the room of a chunk that is not stored.
+    pub fn release(self, sizes: &[u64]) {
+        let mut shared = lock(&self.pool.placement.state);
+        for (index, remotes) in lock(&self.state).placement.remotes.iter().enumerate() {
+            for at in remotes {
+                let size = sizes.get(index).copied().unwrap_or(0);
+                shared.placed[*at] = shared.placed[*at].saturating_sub(size);
+            }
+        }
+    }
+
     /// Every copy of every shard, with its remote.
     pub fn targets(&self) -> Vec<Target> {
         let state = lock(&self.state);
@@ -204,7 +215,7 @@ impl Plan<'_> {
         };
         shared.aside[at] = Some((error.message().to_owned(), self.pool.env.boot_ms() + aside_ms));
         shared.placed[at] = shared.placed[at].saturating_sub(size);
-        let candidates = placement.candidates(&shared, usage, self.pool, self.view)?;
+        let candidates = placement.candidates(&shared, usage, &self.pool, &self.view)?;
         let mut state = lock(&self.state);
         state.failed.push(at);
         let shard = ShardCopy { index: failed.index, copy: usize::from(failed.copy) };

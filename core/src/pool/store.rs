@@ -1,13 +1,14 @@
 //! Storing one chunk: coded as it is read, its shards put in parallel.
 
 use std::io::Read;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use futures_util::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
-use super::placement::Target;
+use super::placement::{Plan, Target};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, Nonce, Sha256, Stamp};
 use crate::journal::record::{ChunkRecord, Place, UnitChecksums};
@@ -31,7 +32,39 @@ pub(super) struct Coded {
     shards: Vec<Body>,
 }
 
-/// Reads up to `limit` bytes and codes them; `None` at the end of the input.
+/// Where the shards of a chunk that was not read yet will go.
+pub(super) struct Planned {
+    size: u64,
+    sizes: Vec<u64>,
+    plan: Plan,
+}
+
+impl Planned {
+    /// By shard index, where the shard may be written to begin with. Never for a shard of several copies: they
+    /// would share one file.
+    pub fn staging(&self) -> Vec<Option<PathBuf>> {
+        let mut staging = vec![None; self.sizes.len()];
+        let targets = self.plan.targets();
+        for target in &targets {
+            let alone = targets.iter().filter(|other| other.index == target.index).count() == 1;
+            if let (Some(place), true) = (staging.get_mut(target.index), alone) {
+                *place = target.remote.staging().map(PathBuf::from);
+            }
+        }
+        staging
+    }
+
+    /// Gives back the room of a chunk that is not stored.
+    pub fn release(self) {
+        self.plan.release(&self.sizes);
+    }
+}
+
+/// How much is read, then hashed, at a time.
+const STRIP_BYTES: usize = 128 << 10;
+
+/// Reads up to `limit` bytes and codes them; `None` at the end of the input. A shard that has a directory in
+/// `staging` is written there.
 ///
 /// Reads row by row straight into the shards: beside them, memory holds one row and its parity.
 ///
@@ -42,11 +75,27 @@ pub(super) fn code(
     limit: u64,
     redundancy: Redundancy,
     scratch: &Scratch,
+    staging: &[Option<PathBuf>],
     also: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Coded>> {
     // The unit depends on the chunk's size only below a full row of the largest units.
     let largest = u64::from(redundancy.data) * u64::from(MAX_UNIT_BYTES);
     let mut row = vec![0; usize::try_from(largest.min(limit)).unwrap_or(0)];
+    let mut hasher = Hasher::new();
+    // Hashed while it is in the cache.
+    let mut fill = |reader: &mut dyn Read, row: &mut [u8]| {
+        let mut filled = 0;
+        for strip in row.chunks_mut(STRIP_BYTES) {
+            let read = fill(reader, strip)?;
+            hasher.update(&strip[..read]);
+            also(&strip[..read]);
+            filled += read;
+            if read < strip.len() {
+                break;
+            }
+        }
+        Ok::<_, Error>(filled)
+    };
     let first = fill(reader, &mut row)?;
     if first == 0 {
         return Ok(None);
@@ -55,16 +104,19 @@ pub(super) fn code(
     let small = first < row.len() || first as u64 == limit;
     let mut encoder = StripeEncoder::new(layout)?;
     let mut sinks = (0..layout.shards())
-        .map(|_| if small { Ok(Sink::Memory(Vec::new())) } else { scratch.create().map(Sink::Scratch) })
+        .map(|index| {
+            if small {
+                return Ok(Sink::Memory(Vec::new()));
+            }
+            let staging = staging.get(index).and_then(Option::as_deref);
+            scratch.create_for(layout.shard_size(limit, index), staging).map(Sink::Scratch)
+        })
         .collect::<Result<Vec<_>>>()?;
-    let mut hasher = Hasher::new();
     let mut size = 0;
     let mut filled = first;
     let row_bytes = usize::try_from(layout.row_bytes()).unwrap_or(usize::MAX);
     while filled > 0 {
         let bytes = &row[..filled];
-        hasher.update(bytes);
-        also(bytes);
         for stored in bytes.chunks(row_bytes) {
             for (index, unit) in encoder.row(stored)? {
                 sinks[index].write(unit)?;
@@ -77,6 +129,7 @@ pub(super) fn code(
         let left = usize::try_from(limit - size).unwrap_or(usize::MAX).min(row.len());
         filled = fill(reader, &mut row[..left])?;
     }
+    drop(fill);
     Ok(Some(Coded {
         size,
         sha256: hasher.finish(),
@@ -145,16 +198,39 @@ impl Pool {
         permit.map_err(|_| Error::new(ErrorKind::Internal, "the memory budget is closed"))
     }
 
+    /// Chooses the remotes of a chunk that is about to be read, so that shards for directories of this machine can
+    /// be written there at once. `None` where they cannot be chosen yet: a shorter chunk may fit where this does
+    /// not, and the put will say what is wrong.
+    pub(super) async fn plan_chunk(self: &Arc<Self>, size: u64) -> Option<Planned> {
+        let r = self.settings.redundancy;
+        let layout = Layout::choose(r.data, r.parity, r.copies, size);
+        let sizes: Vec<u64> = (0..layout.shards()).map(|index| layout.shard_size(size, index)).collect();
+        let plan = self.placement.plan(self, self.view().await, &layout, &sizes).await.ok()?;
+        Some(Planned { size, sizes, plan })
+    }
+
     /// Puts every copy of every shard on its remote, and on another one where that fails for good.
     ///
     /// # Errors
     /// `Full`, `Unavailable` and their kin when a shard finds no remote; what was put is then an orphan.
-    pub(super) async fn put_chunk(self: &Arc<Self>, coded: Coded, monitor: &Monitor) -> Result<ChunkRecord> {
+    pub(super) async fn put_chunk(
+        self: &Arc<Self>,
+        coded: Coded,
+        planned: Option<Planned>,
+        monitor: &Monitor,
+    ) -> Result<ChunkRecord> {
         let unique = self.journal.rules().unique_names;
         let chunk = if unique { ChunkId(self.env.random()) } else { named_by_content(&coded.sha256) };
-        let view = self.view().await;
         let sizes: Vec<u64> = coded.shards.iter().map(Body::size).collect();
-        let plan = self.placement.plan(self, &view, &coded.layout, &sizes).await?;
+        let plan = match planned {
+            Some(planned) if planned.size == coded.size => planned.plan,
+            other => {
+                if let Some(planned) = other {
+                    planned.release();
+                }
+                self.placement.plan(self, self.view().await, &coded.layout, &sizes).await?
+            }
+        };
         let total: u64 = plan.targets().iter().map(|t| sizes[t.index]).sum();
         let mut reported = 0;
         let puts = plan.targets().into_iter().map(|target| {
@@ -185,13 +261,7 @@ impl Pool {
         })
     }
 
-    async fn put_shard(
-        &self,
-        chunk: ChunkId,
-        mut target: Target,
-        body: &Body,
-        plan: &super::placement::Plan<'_>,
-    ) -> Result<Place> {
+    async fn put_shard(&self, chunk: ChunkId, mut target: Target, body: &Body, plan: &Plan) -> Result<Place> {
         loop {
             #[allow(clippy::cast_possible_truncation, reason = "random bits")]
             let nonce = Nonce(if self.journal.rules().unique_names { self.env.random() as u64 } else { 0 });

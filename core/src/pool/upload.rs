@@ -13,7 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::Pool;
 use super::download::blocking;
 use super::resume::{Interim, resume_text};
-use super::store::code;
+use super::store::{Planned, code};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Sha256;
 use crate::index::Mark;
@@ -303,20 +303,25 @@ impl Pool {
                         return Ok((record, sum));
                     }
                     let task = tokio::spawn(async move {
-                        let _memory = pool.reserve_memory(chunk_size.min(size - n * chunk_size)).await?;
+                        let length = chunk_size.min(size - n * chunk_size);
+                        let _memory = pool.reserve_memory(length).await?;
                         monitor.check()?;
-                        let mut section = Section { file, at: n * chunk_size, end: (n + 1) * chunk_size };
-                        let coded = pool.code_chunk(move |pool| {
-                            code(&mut section, chunk_size, pool.settings.redundancy, &pool.scratch, &mut |_| ())
-                        });
-                        let Some(coded) = coded.await? else {
+                        let mut section = Section { file, at: n * chunk_size, end: n * chunk_size + length };
+                        let (planned, coded) = pool
+                            .code_chunk(length, move |pool, staging| {
+                                let r = pool.settings.redundancy;
+                                code(&mut section, length, r, &pool.scratch, staging, &mut |_| ())
+                            })
+                            .await?;
+                        let Some(coded) = coded else {
+                            planned.into_iter().for_each(Planned::release);
                             return Err(Error::new(
                                 ErrorKind::SourceChanged,
                                 "the file became shorter while it was read",
                             ));
                         };
                         let sum = coded.sha256;
-                        let record = pool.put_chunk(coded, &monitor).await?;
+                        let record = pool.put_chunk(coded, planned, &monitor).await?;
                         pool.index.keep_resumable(&key, n, &resume_text(&record, sum)?)?;
                         interim.stored(&pool, &record).await?;
                         Ok((record, sum))
@@ -328,8 +333,9 @@ impl Pool {
             })
             .buffered(self.settings.upload_workers)
             .try_collect::<Vec<_>>()
-            .await?;
-        Ok((stored, resumed_bytes, FileHashes::default()))
+            .await;
+        self.scratch.release();
+        Ok((stored?, resumed_bytes, FileHashes::default()))
     }
 
     /// Stores what a stream gives, reading one chunk while earlier ones are on their way.
@@ -382,20 +388,23 @@ impl Pool {
             }
             let memory = self.reserve_memory(chunk_size).await?;
             monitor.check()?;
-            let (coded, back) = self
-                .code_chunk(move |pool| {
+            let (planned, (coded, back)) = self
+                .code_chunk(chunk_size, move |pool, staging| {
                     let Input { reader, whole } = &mut input;
-                    let r = pool.settings.redundancy;
-                    let coded = code(reader, chunk_size, r, &pool.scratch, &mut |bytes| whole.update(bytes))?;
+                    let (r, scratch) = (pool.settings.redundancy, &pool.scratch);
+                    let coded = code(reader, chunk_size, r, scratch, staging, &mut |bytes| whole.update(bytes))?;
                     Ok((coded, input))
                 })
                 .await?;
             input = back;
-            let Some(coded) = coded else { break };
+            let Some(coded) = coded else {
+                planned.into_iter().for_each(Planned::release);
+                break;
+            };
             let (pool, interim, monitor) = (self.clone(), interim.clone(), monitor.clone());
             puts.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
                 let sum = coded.sha256;
-                let record = pool.put_chunk(coded, &monitor).await?;
+                let record = pool.put_chunk(coded, planned, &monitor).await?;
                 drop(memory);
                 interim.stored(&pool, &record).await?;
                 Ok((record, sum))
@@ -404,16 +413,25 @@ impl Pool {
         while let Some(chunk) = join_front(&mut puts).await? {
             chunks.push(chunk);
         }
+        self.scratch.release();
         Ok((chunks, input.whole.finish()))
     }
 
-    /// Runs the coding of a chunk off the async threads.
+    /// Chooses the remotes of a chunk and runs its coding off the async threads.
     async fn code_chunk<T: Send + 'static>(
         self: &Arc<Self>,
-        work: impl FnOnce(&Self) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let pool = self.clone();
-        blocking(move || work(&pool)).await
+        size: u64,
+        work: impl FnOnce(&Self, &[Option<PathBuf>]) -> Result<T> + Send + 'static,
+    ) -> Result<(Option<Planned>, T)> {
+        let planned = self.plan_chunk(size).await;
+        let (pool, staging) = (self.clone(), planned.as_ref().map(Planned::staging).unwrap_or_default());
+        match blocking(move || work(&pool, &staging)).await {
+            Ok(done) => Ok((planned, done)),
+            Err(error) => {
+                planned.into_iter().for_each(Planned::release);
+                Err(error)
+            }
+        }
     }
 }
 

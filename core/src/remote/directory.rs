@@ -1,12 +1,13 @@
 //! A plain directory as a remote: a disk, a network mount, a folder another program synchronises.
 
 mod copy;
+mod link;
 mod tree;
 
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -111,6 +112,10 @@ impl Remote for DirectoryRemote {
 
     async fn usage(&self) -> Result<Usage> {
         self.blocking(Tree::usage).await
+    }
+
+    fn staging(&self) -> Option<&Path> {
+        Some(&self.tree.path)
     }
 }
 

@@ -214,6 +214,10 @@ impl Remote for MemoryRemote {
         let used = store.used();
         Ok(Usage { total: store.capacity, used: Some(used), free: store.capacity.map(|c| c.saturating_sub(used)) })
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        None
+    }
 }
 
 #[cfg(test)]

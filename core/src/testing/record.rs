@@ -140,6 +140,10 @@ impl Remote for RecordRemote {
         self.record(Verb::Usage, "", None, 0);
         self.remote.usage().await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.remote.staging()
+    }
 }
 
 #[cfg(test)]

@@ -106,4 +106,8 @@ impl Remote for ScriptRemote {
         self.script.cue(self.label(), Verb::Usage, "").await;
         self.remote.usage().await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.remote.staging()
+    }
 }

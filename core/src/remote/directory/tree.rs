@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::copy::copy;
+use super::link::link;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Body, ObjectMeta, PARTIAL, Usage, check_name};
 
@@ -26,15 +27,18 @@ impl Tree {
         let parent = path.parent().unwrap_or(&self.path);
         // Not named after the object: its name may be as long as the file system allows.
         let partial = Partial(parent.join(format!("{:016x}{PARTIAL}", rand::random::<u64>())));
-        let file = OpenOptions::new().write(true).create_new(true).open(&partial.0).map_err(failed)?;
-        copy(body, &file, cancelled).map_err(|e| match e.kind() {
-            io::ErrorKind::UnexpectedEof => {
-                Error::new(ErrorKind::SourceChanged, "the object to be stored became shorter")
-            }
-            _ => failed(e),
-        })?;
-        sync(&file).map_err(failed)?;
-        drop(file);
+        if let Some(file) = link(body, &partial.0) {
+            sync(file).map_err(failed)?;
+        } else {
+            let file = OpenOptions::new().write(true).create_new(true).open(&partial.0).map_err(failed)?;
+            copy(body, &file, cancelled).map_err(|e| match e.kind() {
+                io::ErrorKind::UnexpectedEof => {
+                    Error::new(ErrorKind::SourceChanged, "the object to be stored became shorter")
+                }
+                _ => failed(e),
+            })?;
+            sync(&file).map_err(failed)?;
+        }
         if cancelled.load(Ordering::Relaxed) {
             return Err(Error::new(ErrorKind::Cancelled, "the put was cancelled"));
         }

@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 use super::rc::Rc;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::Body;
-use crate::scratch::Scratch;
+use crate::scratch::{Scratch, forbid_writing};
 
 /// Bodies up to this size are copied without leaving the async thread.
 const QUICK_BYTES: u64 = 256 << 10;
@@ -41,11 +41,28 @@ pub(super) struct Published {
     pub fs: String,
     /// What it calls the file.
     pub remote: String,
-    _keep: Keep,
+    keep: Keep,
+    done: bool,
+}
+
+impl Published {
+    /// rclone has read what it will read.
+    pub fn done(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Published {
+    fn drop(&mut self) {
+        // A call that failed, or that nobody waits for: rclone may be reading still.
+        if let (Keep::Open(file), false) = (&self.keep, self.done) {
+            forbid_writing(file);
+        }
+    }
 }
 
 enum Keep {
-    Open(#[expect(dead_code, reason = "kept open")] Arc<File>),
+    Open(Arc<File>),
     Staged(#[expect(dead_code, reason = "removed when dropped")] NamedTempFile),
 }
 
@@ -107,7 +124,7 @@ impl Source {
                     }
                 };
                 let remote = descriptor(&file)?;
-                Ok(Published { fs: fs.clone(), remote, _keep: Keep::Open(file) })
+                Ok(Published { fs: fs.clone(), remote, keep: Keep::Open(file), done: false })
             }
             Self::Staging { dir } => {
                 let (dir, body) = (dir.clone(), body.clone());
@@ -116,7 +133,7 @@ impl Source {
                 let text =
                     |part: Option<&std::ffi::OsStr>| part.and_then(|p| p.to_str()).unwrap_or_default().to_owned();
                 let fs = text(path.parent().map(|p| p.as_os_str()));
-                Ok(Published { fs, remote: text(path.file_name()), _keep: Keep::Staged(file) })
+                Ok(Published { fs, remote: text(path.file_name()), keep: Keep::Staged(file), done: false })
             }
         }
     }

@@ -263,6 +263,10 @@ impl Remote for RcloneCommandRemote {
         let About { total, used, free } = self.parse(&output, "")?;
         Ok(Usage { total, used, free })
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        None
+    }
 }
 
 /// A get in progress.

@@ -196,8 +196,8 @@ impl Remote for RcloneRemote {
             "_config": { "NoCheckDest": true }, "_group": "put",
         });
         let put = daemon.rc.call::<Value>("operations/copyfile", &arguments).await;
-        drop(source);
         put.map_err(|f| shared.failed(&f, Attempt::Put, name))?;
+        source.done();
         if body.size() < CHECKED_BYTES && !facts.doubtful {
             return Ok(());
         }
@@ -297,6 +297,10 @@ impl Remote for RcloneRemote {
                 error => Err(error),
             },
         }
+    }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        None
     }
 }
 

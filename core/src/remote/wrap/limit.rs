@@ -91,6 +91,10 @@ impl Remote for LimitRemote {
         let _place = self.place(true).await?;
         self.remote.usage().await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.remote.staging()
+    }
 }
 
 #[cfg(test)]

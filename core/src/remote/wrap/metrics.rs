@@ -213,6 +213,10 @@ impl Remote for MetricsRemote {
     async fn usage(&self) -> Result<Usage> {
         self.count(Verb::Usage, self.remote.usage()).await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.remote.staging()
+    }
 }
 
 #[cfg(test)]

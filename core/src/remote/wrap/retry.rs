@@ -162,6 +162,10 @@ impl Remote for RetryRemote {
     async fn usage(&self) -> Result<Usage> {
         self.repeat(|| self.0.remote.usage()).await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.0.remote.staging()
+    }
 }
 
 /// A get in progress.

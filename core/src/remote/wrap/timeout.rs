@@ -90,6 +90,10 @@ impl Remote for TimeoutRemote {
     async fn usage(&self) -> Result<Usage> {
         self.within(self.remote.usage()).await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.remote.staging()
+    }
 }
 
 #[cfg(test)]
@@ -151,6 +155,10 @@ mod tests {
             }
             async fn usage(&self) -> Result<Usage> {
                 self.0.usage().await
+            }
+
+            fn staging(&self) -> Option<&std::path::Path> {
+                self.0.staging()
             }
         }
         let options = TimeoutOptions { idle: Duration::from_secs(10), ..TimeoutOptions::default() };

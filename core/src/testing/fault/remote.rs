@@ -232,4 +232,8 @@ impl Remote for FaultRemote {
         self.ask(Verb::Usage).await?;
         self.remote.usage().await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.remote.staging()
+    }
 }

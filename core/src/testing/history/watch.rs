@@ -96,4 +96,8 @@ impl Remote for WatchRemote {
     async fn usage(&self) -> Result<Usage> {
         self.now().usage().await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        None
+    }
 }

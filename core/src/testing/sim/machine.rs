@@ -157,6 +157,10 @@ impl Remote for Seen {
     async fn usage(&self) -> Result<Usage> {
         self.answer(self.remote.usage()).await
     }
+
+    fn staging(&self) -> Option<&std::path::Path> {
+        self.remote.staging()
+    }
 }
 
 /// A machine.
