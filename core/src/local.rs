@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fs::{File, Metadata};
 use std::path::{Component, Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -93,6 +94,8 @@ pub fn is_same(target: &Path, entry: &Entry) -> bool {
 pub struct Target {
     file: tempfile::NamedTempFile,
     path: PathBuf,
+    /// The system writes to a file in turns anyway, and has those who wait burn their processor.
+    turn: Mutex<()>,
 }
 
 impl Target {
@@ -113,7 +116,7 @@ impl Target {
         std::fs::create_dir_all(parent).map_err(at)?;
         let mut builder = tempfile::Builder::new();
         let file = builder.prefix(".rclonepool-").suffix(".partial").tempfile_in(parent).map_err(at)?;
-        Ok(Self { file, path: path.to_owned() })
+        Ok(Self { file, path: path.to_owned(), turn: Mutex::new(()) })
     }
 
     /// Writes at a position.
@@ -121,6 +124,7 @@ impl Target {
     /// # Errors
     /// Those of the disk.
     pub fn write_at(&self, offset: u64, bytes: &[u8]) -> Result<()> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         platform::write_all_at(self.file.as_file(), offset, bytes)
             .map_err(|e| Error::io("cannot write", e).at_path(self.path.display()))
     }

@@ -129,7 +129,6 @@ pub(super) fn code(
         let left = usize::try_from(limit - size).unwrap_or(usize::MAX).min(row.len());
         filled = fill(reader, &mut row[..left])?;
     }
-    drop(fill);
     Ok(Some(Coded {
         size,
         sha256: hasher.finish(),

@@ -1,13 +1,13 @@
 //! Files into the pool.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures_util::stream::{self, StreamExt, TryStreamExt};
+use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
@@ -300,7 +300,7 @@ impl Pool {
                 async move {
                     if let Some((record, sum)) = resumed {
                         monitor.progress(record.size, 1);
-                        return Ok((record, sum));
+                        return Ok((n, (record, sum)));
                     }
                     let task = tokio::spawn(async move {
                         let length = chunk_size.min(size - n * chunk_size);
@@ -324,18 +324,19 @@ impl Pool {
                         let record = pool.put_chunk(coded, planned, &monitor).await?;
                         pool.index.keep_resumable(&key, n, &resume_text(&record, sum)?)?;
                         interim.stored(&pool, &record).await?;
-                        Ok((record, sum))
+                        Ok((n, (record, sum)))
                     });
                     AbortOnDropHandle::new(task)
                         .await
                         .unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
                 }
             })
-            .buffered(self.settings.upload_workers)
-            .try_collect::<Vec<_>>()
+            // A slow chunk keeps nobody from beginning another.
+            .buffer_unordered(self.settings.upload_workers)
+            .try_collect::<BTreeMap<_, _>>()
             .await;
         self.scratch.release();
-        Ok((stored?, resumed_bytes, FileHashes::default()))
+        Ok((stored?.into_values().collect(), resumed_bytes, FileHashes::default()))
     }
 
     /// Stores what a stream gives, reading one chunk while earlier ones are on their way.
@@ -379,12 +380,12 @@ impl Pool {
         let interim = Arc::new(Interim::new(self));
         let mut input = Input { reader, whole: super::hashes::WholeFile::new(&self.settings.file_hashes) };
         let chunk_size = self.settings.chunk_size;
-        let mut chunks = Vec::new();
+        let mut chunks = BTreeMap::new();
         // Reading goes on in order while earlier chunks are on their way.
-        let mut puts = VecDeque::new();
-        loop {
+        let mut puts = FuturesUnordered::new();
+        for n in 0u64.. {
             if puts.len() >= self.settings.upload_workers {
-                chunks.extend(join_front(&mut puts).await?);
+                chunks.extend(join_one(&mut puts).await?);
             }
             let memory = self.reserve_memory(chunk_size).await?;
             monitor.check()?;
@@ -402,19 +403,19 @@ impl Pool {
                 break;
             };
             let (pool, interim, monitor) = (self.clone(), interim.clone(), monitor.clone());
-            puts.push_back(AbortOnDropHandle::new(tokio::spawn(async move {
+            puts.push(AbortOnDropHandle::new(tokio::spawn(async move {
                 let sum = coded.sha256;
                 let record = pool.put_chunk(coded, planned, &monitor).await?;
                 drop(memory);
                 interim.stored(&pool, &record).await?;
-                Ok((record, sum))
+                Ok((n, (record, sum)))
             })));
         }
-        while let Some(chunk) = join_front(&mut puts).await? {
-            chunks.push(chunk);
+        while let Some((n, chunk)) = join_one(&mut puts).await? {
+            chunks.insert(n, chunk);
         }
         self.scratch.release();
-        Ok((chunks, input.whole.finish()))
+        Ok((chunks.into_values().collect(), input.whole.finish()))
     }
 
     /// Chooses the remotes of a chunk and runs its coding off the async threads.
@@ -441,11 +442,11 @@ struct Input {
     whole: super::hashes::WholeFile,
 }
 
-type StoredChunk = (ChunkRecord, Sha256);
+type StoredChunk = (u64, (ChunkRecord, Sha256));
 
-async fn join_front(puts: &mut VecDeque<AbortOnDropHandle<Result<StoredChunk>>>) -> Result<Option<StoredChunk>> {
-    match puts.pop_front() {
-        Some(put) => put.await.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))).map(Some),
+async fn join_one(puts: &mut FuturesUnordered<AbortOnDropHandle<Result<StoredChunk>>>) -> Result<Option<StoredChunk>> {
+    match puts.next().await {
+        Some(put) => put.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))).map(Some),
         None => Ok(None),
     }
 }

@@ -86,6 +86,9 @@ pub(super) fn environment(options: &RcloneOptions) -> Vec<(String, String)> {
         // Otherwise a listing of S3 costs a request per object.
         ("USE_SERVER_MODTIME", "true"),
         ("S3_NO_CHECK_BUCKET", "true"),
+        // Else nobody asks what size was stored, and a stat answers without asking.
+        ("S3_NO_HEAD", "false"),
+        ("S3_NO_HEAD_OBJECT", "false"),
         // Otherwise a crypt remote with a wrong password is an empty one.
         ("CRYPT_STRICT_NAMES", "true"),
         ("ASK_PASSWORD", "false"),

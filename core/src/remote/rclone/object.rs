@@ -17,7 +17,7 @@ use super::read::Download;
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name};
 
-/// From this size on a put is checked by asking for the size of what lies there: one request is
+/// From this size on a put may be checked by asking for the size of what lies there: one request is
 /// nothing beside the transfer.
 pub(super) const CHECKED_BYTES: u64 = 1 << 20;
 
@@ -42,9 +42,21 @@ struct Facts {
     generation: u64,
     /// Whether it can tell its usage.
     about: bool,
-    /// Whether a put may leave a truncated object although all went well by rclone's own checks:
-    /// neither a bucket, nor written under another name first, nor compared by hash.
-    doubtful: bool,
+    /// Whether a put may leave a truncated object although all went well by rclone's own checks.
+    checks: Checks,
+}
+
+/// What rclone itself does after a put, and so what is left to do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Checks {
+    /// A bucket: stores an object whole or not at all, and rclone holds what the store says of it (its size, and its
+    /// hash where there is one) against what it sent. On S3 that is a HEAD after every PUT, which we see to
+    /// (`no_head` off). Another one of ours would ask the same again.
+    All,
+    /// Written under another name first, or compared by hash: large objects are looked at.
+    Some,
+    /// Neither: everything is looked at.
+    None,
 }
 
 #[derive(Deserialize)]
@@ -140,8 +152,12 @@ impl Shared {
             .map_err(|f| self.failed(&f, Attempt::Other, ""))?;
         let Features { about, bucket_based, partial_uploads } = info.features;
         let hashed = info.hashes.is_some_and(|hashes| !hashes.is_empty());
-        let facts =
-            Facts { generation: daemon.generation, about, doubtful: !(bucket_based || partial_uploads || hashed) };
+        let checks = match (bucket_based, partial_uploads || hashed) {
+            (true, _) => Checks::All,
+            (false, true) => Checks::Some,
+            (false, false) => Checks::None,
+        };
+        let facts = Facts { generation: daemon.generation, about, checks };
         *known = Some(facts);
         Ok((daemon, facts))
     }
@@ -198,8 +214,10 @@ impl Remote for RcloneRemote {
         let put = daemon.rc.call::<Value>("operations/copyfile", &arguments).await;
         put.map_err(|f| shared.failed(&f, Attempt::Put, name))?;
         source.done();
-        if body.size() < CHECKED_BYTES && !facts.doubtful {
-            return Ok(());
+        match facts.checks {
+            Checks::All => return Ok(()),
+            Checks::Some if body.size() < CHECKED_BYTES => return Ok(()),
+            Checks::Some | Checks::None => {}
         }
         match shared.stat(&daemon, name).await? {
             Some(size) if size == body.size() => Ok(()),
