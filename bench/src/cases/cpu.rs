@@ -29,7 +29,7 @@ pub fn run(scale: Scale) -> Result<Vec<Row>> {
             all.push(round(size, through_rclone, &more)?);
         }
         let row = |way: &str, outcome: &dyn Fn(&(Outcome, Outcome, f64)) -> f64, goal: Goal| Row {
-            what: format!("CPU of an {way} {what}"),
+            what: format!("CPU, {way} {what}"),
             ours: format!("{:.2} s", median(all.iter().map(outcome))),
             beside: format!("openssl sha256: {:.2} s", median(all.iter().map(|(_, _, openssl)| *openssl))),
             ratio: median(all.iter().map(|one| outcome(one) / one.2)),
