@@ -199,3 +199,44 @@ async fn one_body_to_many_and_from_one_file_system_to_another() {
     let usage = remotes[0].usage().await.unwrap();
     assert!(usage.total.unwrap() >= usage.used.unwrap() && usage.free.unwrap() > 0);
 }
+
+#[tokio::test]
+#[cfg(target_os = "linux")]
+async fn a_file_written_in_place_becomes_one_object_and_copies_are_files_of_their_own() {
+    use std::os::unix::fs::MetadataExt;
+
+    let dir = tempfile::tempdir().unwrap();
+    let remote = DirectoryRemote::new(dir.path());
+    let content: Vec<u8> = (0..3_000_001u32).map(|i| (i / 5) as u8).collect();
+    let mut file = Scratch::default().create_for(content.len() as u64, remote.staging()).unwrap();
+    file.write(&content).unwrap();
+    let body = file.seal().unwrap();
+    let Body::File { file, .. } = &body else { panic!("not a file") };
+    let staged = file.metadata().unwrap().ino();
+    for name in ["d/a", "d/b", "d/a"] {
+        remote.put(name, &body).await.unwrap();
+    }
+    let puts = ["d/c", "d/d", "d/e"].map(|name| remote.put(name, &body));
+    futures_util::future::try_join_all(puts).await.unwrap();
+    let mut inodes = std::collections::BTreeSet::new();
+    for name in ["d/a", "d/b", "d/c", "d/d", "d/e"] {
+        assert!(read(&remote, name, None).await.unwrap() == content);
+        let found = std::fs::metadata(dir.path().join(name)).unwrap();
+        assert_eq!(found.nlink(), 1, "{name}");
+        inodes.insert(found.ino());
+    }
+    assert_eq!((inodes.len(), std::fs::read_dir(dir.path().join("d")).unwrap().count()), (5, 5));
+
+    let mut file = Scratch::default().create_for(4, remote.staging()).unwrap();
+    file.write(b"once").unwrap();
+    let body = file.seal().unwrap();
+    let Body::File { file, .. } = &body else { panic!("not a file") };
+    let once = file.metadata().unwrap().ino();
+    remote.put("d/once", &body).await.unwrap();
+    // Where the file system has nameless files it was not copied.
+    let probe = rustix::fs::OFlags::TMPFILE | rustix::fs::OFlags::RDWR;
+    if rustix::fs::open(dir.path(), probe, rustix::fs::Mode::RUSR).is_ok() {
+        assert_eq!(std::fs::metadata(dir.path().join("d/once")).unwrap().ino(), once);
+        assert!(!inodes.contains(&staged), "replaced by a copy when it was put again");
+    }
+}
