@@ -219,7 +219,7 @@ async fn compaction_keeps_deletions() {
                 std::fs::write(dir.path().join(n.to_string()), content(n, 3500)).unwrap();
             }
             let (options, monitor) = Default::default();
-            pool.upload_tree(dir.path(), &path("/d"), &options, &monitor).await.unwrap();
+            pool.upload_all(&[(dir.path().to_owned(), path("/d"))], &options, &monitor).await.unwrap();
             pool.delete(&path("/d/7"), false).await.unwrap();
             for n in 0..10 {
                 put(&pool, &format!("/{n}"), &content(n, 10)).await.unwrap();
