@@ -4,6 +4,7 @@
 //! `upload` and `tree` make files of chunks, `fetch` reads chunks, `download` makes local
 //! files of them, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
 
+pub mod care;
 mod download;
 mod fetch;
 mod group;

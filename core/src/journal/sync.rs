@@ -249,11 +249,11 @@ impl Journal {
                 }
             }
             if batch.len() >= BATCH {
-                self.index.apply(batch.iter().map(|(n, c)| (n, c)))?;
+                self.index.apply(batch.iter().map(|(n, c)| (n, c)), &self.env.now())?;
                 batch.clear();
             }
         }
-        self.index.apply(batch.iter().map(|(n, c)| (n, c)))?;
+        self.index.apply(batch.iter().map(|(n, c)| (n, c)), &self.env.now())?;
         Ok(unreadable)
     }
 

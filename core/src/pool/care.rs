@@ -1,0 +1,8 @@
+//! Care: what keeps a pool whole over the years.
+//!
+//! Each task is a plan, which can be shown, and its performance, which can break off anywhere and be done
+//! again: what is left is found anew from the journal, the listings and the findings.
+
+mod inventory;
+
+pub use inventory::{Inventory, ShardObject};
