@@ -8,12 +8,14 @@ mod apply;
 mod findings;
 mod local;
 mod query;
+mod survey;
 #[cfg(test)]
 mod tests;
 
 pub use findings::{Damage, Finding};
 pub use local::{KnownCommit, Mark};
 pub use query::{Chunk, Listed, RemoteUse};
+pub use survey::{LiveFile, Shape, Surveyed, VersionId};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};

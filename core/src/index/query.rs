@@ -263,7 +263,7 @@ pub(super) fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
 }
 
 /// The exclusive bounds of the paths below a directory.
-fn below(directory: &PoolPath) -> (String, String) {
+pub(super) fn below(directory: &PoolPath) -> (String, String) {
     let from = directory.prefix();
     let mut to = from.clone();
     to.pop();

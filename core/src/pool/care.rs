@@ -3,6 +3,12 @@
 //! Each task is a plan, which can be shown, and its performance, which can break off anywhere and be done
 //! again: what is left is found anew from the journal, the listings and the findings.
 
+mod health;
 mod inventory;
+mod suspect;
 
+pub use health::{
+    Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts,
+};
 pub use inventory::{Inventory, ShardObject};
+pub use suspect::Suspect;
