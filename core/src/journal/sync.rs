@@ -368,7 +368,7 @@ impl Journal {
 }
 
 /// The object that holds a commit.
-pub(super) fn object(manifest_prefix: &str, name: &CommitName) -> String {
+pub(crate) fn object(manifest_prefix: &str, name: &CommitName) -> String {
     format!("{manifest_prefix}/commits/{name}")
 }
 

@@ -6,9 +6,13 @@
 mod health;
 mod inventory;
 mod suspect;
+mod verify;
 
 pub use health::{
     Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts,
 };
 pub use inventory::{Inventory, ShardObject};
 pub use suspect::Suspect;
+pub use verify::{
+    Checked, CommitCheck, CommitFinding, RemoteVerified, VerifyLevel, VerifyOptions, VerifyReport,
+};

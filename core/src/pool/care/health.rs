@@ -17,7 +17,7 @@ use crate::journal::record::{RemoteRecord, RemoteState};
 use crate::path::PoolPath;
 use crate::pool::Pool;
 use crate::pool::download::blocking;
-use assess::{Assessor, PAGE, Scope, Standing, Trouble, Troubles};
+use assess::{Assessor, PAGE, Scope, Standing, Trouble, Troubles, Worth};
 
 /// How a file is; the worse the greater.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -264,17 +264,31 @@ impl Facts {
     }
 
     /// Goes through all chunks of the scope and reports.
-    pub fn assess(&self, index: &Index, scope: &Scope, troubles: &Troubles, list: usize) -> Result<HealthReport> {
+    pub fn assess(
+        &self,
+        index: &Index,
+        scope: &Scope,
+        troubles: &Troubles,
+        list: usize,
+        ailing: impl Fn(&Worth) -> bool,
+    ) -> Result<HealthReport> {
         let mut assessor = self.assessor(troubles);
         scope.walk(index, |chunk| {
             assessor.chunk(&chunk, scope);
             Ok(())
         })?;
-        self.report(index, scope, &assessor, list)
+        self.report(index, scope, &assessor, list, ailing)
     }
 
     /// Puts together what an assessor found out.
-    pub fn report(&self, index: &Index, scope: &Scope, assessor: &Assessor<'_>, list: usize) -> Result<HealthReport> {
+    fn report(
+        &self,
+        index: &Index,
+        scope: &Scope,
+        assessor: &Assessor<'_>,
+        list: usize,
+        ailing: impl Fn(&Worth) -> bool,
+    ) -> Result<HealthReport> {
         let there = |record: &&RemoteRecord| {
             record.state != RemoteState::Removed && self.standing(record.remote) == Standing::Here
         };
@@ -288,14 +302,14 @@ impl Facts {
             0 => FileState::Lost,
             _ => FileState::Healthy,
         };
-        let inline = assess::Worth::inline(
+        let inline = Worth::inline(
             inline_state,
             here.len().saturating_sub(1),
             (of_domains.len() + lone).saturating_sub(1),
         );
         let mut files = StateCounts::default();
         let (mut remotes, mut domains) = (inline.remotes, inline.domains);
-        let mut worst: BTreeMap<FileState, Vec<FileHealth>> = BTreeMap::new();
+        let mut worst: BTreeMap<(FileState, bool), Vec<FileHealth>> = BTreeMap::new();
         let (mut after, mut unhealthy): (Option<PoolPath>, u64) = (None, 0);
         loop {
             let page = index.live_files(&scope.path, after.as_ref(), PAGE)?;
@@ -305,9 +319,10 @@ impl Facts {
                 if worth.state < FileState::Unavailable {
                     (remotes, domains) = (remotes.min(worth.remotes), domains.min(worth.domains));
                 }
-                unhealthy += u64::from(worth.state != FileState::Healthy);
-                let bucket = worst.entry(worth.state).or_default();
-                if bucket.len() < list && (worth.state != FileState::Healthy || file.path == scope.path) {
+                let is_ailing = ailing(worth);
+                unhealthy += u64::from(is_ailing);
+                let bucket = worst.entry((worth.state, is_ailing)).or_default();
+                if bucket.len() < list && (is_ailing || file.path == scope.path) {
                     bucket.push(FileHealth {
                         path: file.path.clone(),
                         size: file.size,
@@ -324,8 +339,9 @@ impl Facts {
                 break;
             }
         }
-        let listed: Vec<FileHealth> = worst.into_values().rev().flatten().take(list).collect();
-        let shown = listed.iter().filter(|file| file.state != FileState::Healthy).count() as u64;
+        let listed = worst.into_iter().rev().flat_map(|((_, ailing), files)| files.into_iter().map(move |f| (f, ailing)));
+        let listed: Vec<(FileHealth, bool)> = listed.take(list).collect();
+        let shown = listed.iter().filter(|(_, ailing)| *ailing).count() as u64;
         let fatal = assessor.fatal();
         let remote = |record: &RemoteRecord| RemoteHealth {
             id: record.remote,
@@ -349,7 +365,7 @@ impl Facts {
             trash: None,
             pending: None,
             lacks: self.lacks.clone(),
-            listed,
+            listed: listed.into_iter().map(|(file, _)| file).collect(),
             unlisted: unhealthy.saturating_sub(shown),
         })
     }
@@ -368,7 +384,7 @@ impl Pool {
         blocking(move || {
             facts.lose(&options.lost)?;
             let scope = scope_of(&index, &options.path)?;
-            facts.assess(&index, &scope, &facts.troubles(&index)?, options.list)
+            facts.assess(&index, &scope, &facts.troubles(&index)?, options.list, is_ill)
         })
         .await
     }
@@ -387,7 +403,7 @@ impl Pool {
         let mut facts = Facts::read(&index)?;
         facts.lose(&options.lost)?;
         let scope = scope_of(&index, &options.path)?;
-        facts.assess(&index, &scope, &facts.troubles(&index)?, options.list).map(Some)
+        facts.assess(&index, &scope, &facts.troubles(&index)?, options.list, is_ill).map(Some)
     }
 
     /// What the index and the last view say of the remotes.
@@ -400,6 +416,10 @@ impl Pool {
         facts.lacks = Some(view.lacks.clone());
         Ok(facts)
     }
+}
+
+fn is_ill(worth: &Worth) -> bool {
+    worth.state != FileState::Healthy
 }
 
 /// The scope of a path that must be there.
