@@ -172,7 +172,8 @@ impl Journal {
         // What is put while the listings are on their way may be missing in them.
         let noted = self.index.held_by_all()?;
         let mut listings = self.list_all().await;
-        let cut = |listing: &mut Result<Listing>| listing.as_mut().map(|l| std::mem::take(&mut l.cut)).unwrap_or_default();
+        let cut =
+            |listing: &mut Result<Listing>| listing.as_mut().map(|l| std::mem::take(&mut l.cut)).unwrap_or_default();
         let cut: Vec<BTreeSet<CommitName>> = listings.iter_mut().map(cut).collect();
         let found = listings.into_iter().zip(&self.remotes);
         let found = found.map(|(listing, remote)| self.find(listing, remote)).collect::<Result<Vec<_>>>()?;

@@ -7,12 +7,10 @@ mod health;
 mod inventory;
 mod suspect;
 mod verify;
+mod watch;
 
-pub use health::{
-    Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts,
-};
+pub use health::{Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts};
 pub use inventory::{Inventory, ShardObject};
 pub use suspect::Suspect;
-pub use verify::{
-    Checked, CommitCheck, CommitFinding, RemoteVerified, VerifyLevel, VerifyOptions, VerifyReport,
-};
+pub use verify::{Checked, CommitCheck, CommitFinding, RemoteVerified, VerifyLevel, VerifyOptions, VerifyReport};
+pub use watch::HealthWatch;

@@ -125,6 +125,7 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         duplicate_detection: true,
         file_hashes: Vec::new(),
         offer_timeout: Duration::from_secs(3600),
+        health_check: Some(Duration::from_secs(3600)),
     }
 }
 

@@ -204,7 +204,8 @@ pub(super) struct Facts {
 impl Facts {
     pub fn read(index: &Index) -> Result<Self> {
         let records = index.remotes()?;
-        let used: BTreeMap<RemoteId, u64> = index.remote_use()?.into_iter().map(|(id, used)| (id, used.bytes)).collect();
+        let used: BTreeMap<RemoteId, u64> =
+            index.remote_use()?.into_iter().map(|(id, used)| (id, used.bytes)).collect();
         let is_full = |r: &&RemoteRecord| r.quota.is_some_and(|quota| used.get(&r.remote).is_some_and(|u| *u >= quota));
         let full = records.iter().filter(is_full).map(|record| record.remote).collect();
         let suspects = suspect::all(index, &records)?;
@@ -228,7 +229,8 @@ impl Facts {
             let found: BTreeSet<RemoteId> = members().filter(is_it).map(|record| record.remote).collect();
             if found.len() != 1 {
                 let all: Vec<String> = members().map(|record| self.name(record)).collect();
-                let what = if found.is_empty() { "no such remote in the pool" } else { "several remotes have this name" };
+                let what =
+                    if found.is_empty() { "no such remote in the pool" } else { "several remotes have this name" };
                 return Err(Error::new(ErrorKind::NotFound, what)
                     .at_path(name)
                     .hint(format!("its remotes are {}", all.join(", "))));
@@ -294,7 +296,8 @@ impl Facts {
         };
         let here: Vec<&RemoteRecord> = self.records.iter().filter(there).collect();
         // A small file lies in a commit, and so on every member.
-        let mut of_domains: BTreeSet<Option<&str>> = here.iter().filter_map(|r| r.domain.as_deref()).map(Some).collect();
+        let mut of_domains: BTreeSet<Option<&str>> =
+            here.iter().filter_map(|r| r.domain.as_deref()).map(Some).collect();
         of_domains.remove(&None);
         let lone = here.iter().filter(|record| record.domain.is_none()).count();
         let inline_state = match here.len() {
@@ -302,11 +305,8 @@ impl Facts {
             0 => FileState::Lost,
             _ => FileState::Healthy,
         };
-        let inline = Worth::inline(
-            inline_state,
-            here.len().saturating_sub(1),
-            (of_domains.len() + lone).saturating_sub(1),
-        );
+        let inline =
+            Worth::inline(inline_state, here.len().saturating_sub(1), (of_domains.len() + lone).saturating_sub(1));
         let mut files = StateCounts::default();
         let (mut remotes, mut domains) = (inline.remotes, inline.domains);
         let mut worst: BTreeMap<(FileState, bool), Vec<FileHealth>> = BTreeMap::new();
@@ -339,7 +339,8 @@ impl Facts {
                 break;
             }
         }
-        let listed = worst.into_iter().rev().flat_map(|((_, ailing), files)| files.into_iter().map(move |f| (f, ailing)));
+        let listed =
+            worst.into_iter().rev().flat_map(|((_, ailing), files)| files.into_iter().map(move |f| (f, ailing)));
         let listed: Vec<(FileHealth, bool)> = listed.take(list).collect();
         let shown = listed.iter().filter(|(_, ailing)| *ailing).count() as u64;
         let fatal = assessor.fatal();

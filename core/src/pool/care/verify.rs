@@ -135,7 +135,8 @@ impl VerifyReport {
         let (shards, commits) = (&self.shards, &self.commits);
         let damaged = shards.damaged() + shards.misplaced > 0 || !commits.damaged.is_empty();
         let suspect = self.remotes.iter().any(|remote| remote.suspect.is_some());
-        let unknown = shards.unknown + commits.unknown > 0 || self.remotes.iter().any(|remote| remote.unknown.is_some());
+        let unknown =
+            shards.unknown + commits.unknown > 0 || self.remotes.iter().any(|remote| remote.unknown.is_some());
         match () {
             () if self.state == FileState::Lost => Some(ErrorKind::Unrecoverable),
             () if shards.corrupt > 0 || commits.damaged.iter().any(|c| c.damage == Damage::Corrupt) => {
@@ -226,10 +227,11 @@ impl<'a> Run<'a> {
             if view.handle(record.remote, pool.journal.remotes()).is_none() {
                 // Which remote a place is that does not answer is known by its name only.
                 let pairs = view.remotes.iter().zip(pool.journal.remotes());
-                let told = pairs.filter(|(_, remote)| remote.label() == record.label).find_map(|(status, _)| match status {
-                    RemoteStatus::Offline(error) => Some(error.message().to_owned()),
-                    RemoteStatus::Online(_) => None,
-                });
+                let told =
+                    pairs.filter(|(_, remote)| remote.label() == record.label).find_map(|(status, _)| match status {
+                        RemoteStatus::Offline(error) => Some(error.message().to_owned()),
+                        RemoteStatus::Online(_) => None,
+                    });
                 why.insert(record.remote, told.unwrap_or_else(|| "no configured remote carries its marker".into()));
             }
         }

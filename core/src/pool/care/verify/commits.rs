@@ -74,12 +74,11 @@ impl Run<'_> {
             }
         }
         let mut absent = Vec::new();
-        let mut results = stream::iter(reads)
-            .map(|(id, remote, name)| async move {
-                let read = self.read_commit(&remote, &name).await;
-                (id, remote, name, read)
-            })
-            .buffer_unordered(READS);
+        let mut jobs = Vec::new();
+        for (id, remote, name) in reads {
+            jobs.push(self.read_commit(id, remote, name));
+        }
+        let mut results = stream::iter(jobs).buffer_unordered(READS);
         while let Some((id, remote, name, read)) = results.next().await {
             monitor.check()?;
             match read {
@@ -101,7 +100,9 @@ impl Run<'_> {
             self.pool.sync().await?;
             let known = self.index().known_commits()?;
             absent.retain(|(_, _, name)| known.get(name) != Some(&KnownCommit::Superseded));
-            check.damaged.extend(absent.iter().map(|(id, remote, name)| self.finding(*id, remote, name, Damage::Missing)));
+            check
+                .damaged
+                .extend(absent.iter().map(|(id, remote, name)| self.finding(*id, remote, name, Damage::Missing)));
         }
         Ok(check)
     }
@@ -117,16 +118,25 @@ impl Run<'_> {
         CommitFinding { remote: remote.label().into(), id, object, damage }
     }
 
-    async fn read_commit(&self, remote: &SharedRemote, name: &CommitName) -> Result<()> {
+    async fn read_commit(
+        &self,
+        id: RemoteId,
+        remote: SharedRemote,
+        name: CommitName,
+    ) -> (RemoteId, SharedRemote, CommitName, Result<()>) {
+        let read = self.decode_commit(&remote, &name).await;
+        (id, remote, name, read)
+    }
+
+    async fn decode_commit(&self, remote: &SharedRemote, name: &CommitName) -> Result<()> {
         let _memory = self.pool.acquire_memory(name.size).await?;
-        let read = async || {
-            let bytes = read_whole(remote.as_ref(), &object(self.pool.journal.manifest_prefix(), name)).await?;
-            Commit::decode(name, &bytes).map(drop)
-        };
-        match read().await {
+        let object = object(self.pool.journal.manifest_prefix(), name);
+        match Commit::decode(name, &read_whole(remote.as_ref(), &object).await?) {
             // A bit may have turned on the way.
-            Err(error) if error.kind() == ErrorKind::Corrupt => read().await,
-            read => read,
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                Commit::decode(name, &read_whole(remote.as_ref(), &object).await?).map(drop)
+            }
+            decoded => decoded.map(drop),
         }
     }
 }

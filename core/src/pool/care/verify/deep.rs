@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::{join, try_join_all};
-use futures_util::stream::{self, TryStreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt};
 use tokio::sync::mpsc;
 
 use super::{At, Run};
@@ -80,8 +80,11 @@ impl Run<'_> {
         reader.announce()?;
         let view = self.pool.view().await;
         let online = self.facts.online.clone().unwrap_or_default();
-        let handles = online.into_iter().filter_map(|id| Some((id, view.handle(id, self.pool.journal.remotes())?)));
-        let done = try_join_all(handles.map(|(id, remote)| reader.remote(id, remote))).await;
+        let mut remotes = Vec::new();
+        for id in online {
+            remotes.extend(view.handle(id, self.pool.journal.remotes()).map(|remote| reader.remote(id, remote)));
+        }
+        let done = try_join_all(remotes).await;
         let state = reader.state.into_inner().unwrap_or_else(PoisonError::into_inner);
         self.index().note_verified(state.verified.iter().copied(), &self.pool.env.now())?;
         self.index().forget_damage(state.mended)?;
@@ -128,20 +131,22 @@ impl Reader<'_, '_> {
 
     /// Reads all that lies on one remote, several objects at a time.
     async fn remote(&self, id: RemoteId, remote: SharedRemote) -> Result<()> {
-        let pages = stream::try_unfold(Cursor::default(), |mut cursor| async move {
-            let page = self.scope.page(self.run.index(), &mut cursor)?;
-            Ok::<_, Error>(page.map(|page| (stream::iter(self.on(id, page).into_iter().map(Ok)), cursor)))
-        });
-        let (remote, at_once) = (&remote, self.run.pool.settings.download_workers.max(1));
-        pages
-            .try_flatten()
-            .try_for_each_concurrent(at_once, |(place, surveyed)| async move {
-                self.monitor.check()?;
-                self.object(remote, &surveyed, place).await?;
-                self.monitor.progress(0, 1);
-                Ok(())
-            })
-            .await
+        let at_once = self.run.pool.settings.download_workers.max(1);
+        let (mut cursor, mut next) = (Cursor::default(), Vec::new().into_iter());
+        let mut running = FuturesUnordered::new();
+        loop {
+            while running.len() < at_once {
+                let Some((place, surveyed)) = next.next() else {
+                    let Some(page) = self.scope.page(self.run.index(), &mut cursor)? else { break };
+                    next = self.on(id, page).into_iter();
+                    continue;
+                };
+                running.push(self.object(&remote, surveyed, place));
+            }
+            let Some(done) = running.next().await else { return Ok(()) };
+            done?;
+            self.monitor.check()?;
+        }
     }
 
     /// The objects on one remote, each with its chunk.
@@ -154,7 +159,7 @@ impl Reader<'_, '_> {
         found
     }
 
-    async fn object(&self, remote: &SharedRemote, surveyed: &Surveyed, place: Place) -> Result<()> {
+    async fn object(&self, remote: &SharedRemote, surveyed: Surveyed, place: Place) -> Result<()> {
         let key = (surveyed.chunk, place.nonce);
         let given_up = self.lock().failures.get(&place.remote).is_some_and(|(count, _)| *count >= FAILURES);
         let mut read = if given_up {
@@ -197,7 +202,10 @@ impl Reader<'_, '_> {
                 }
             }
         }
-        self.count(&mut state, surveyed, known)
+        self.count(&mut state, &surveyed, known)?;
+        drop(state);
+        self.monitor.progress(0, 1);
+        Ok(())
     }
 
     /// One more object of a chunk was read, or could not be.
@@ -205,9 +213,8 @@ impl Reader<'_, '_> {
         let chunk = surveyed.chunk;
         let (left, whole) = state.pending.entry(chunk).or_insert_with(|| {
             let read = surveyed.places.iter().filter(|place| self.reads(chunk, place)).count();
-            let seen = |place: &Place| {
-                self.run.is_online(place.remote) && !self.run.unknown.contains(&(chunk, place.nonce))
-            };
+            let seen =
+                |place: &Place| self.run.is_online(place.remote) && !self.run.unknown.contains(&(chunk, place.nonce));
             (read, surveyed.places.iter().all(seen))
         });
         *left = left.saturating_sub(1);

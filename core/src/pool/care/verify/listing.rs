@@ -13,6 +13,7 @@ use crate::pool::care::Inventory;
 use crate::pool::care::health::assess::Standing;
 use crate::pool::care::suspect;
 use crate::pool::download::blocking;
+use crate::remote::SharedRemote;
 
 /// Objects absent from a listing that are asked for by themselves; of more, so many that lie far apart.
 const CONFIRM_MAX: usize = 256;
@@ -95,47 +96,58 @@ impl Run<'_> {
         if absent.is_empty() {
             return Ok(Vec::new());
         }
-        let used: BTreeMap<RemoteId, u64> = self.index().remote_use()?.into_iter().map(|(r, u)| (r, u.objects)).collect();
-        let pool = self.pool;
-        let asked = join_all(absent.into_iter().map(|(id, absent)| {
-            let of = used.get(&id).copied().unwrap_or(0);
-            let most = if suspect::is_suspect(absent.len() as u64, of) { CONFIRM_SUSPECT } else { CONFIRM_MAX };
-            async move {
-                let Some(remote) = pool.handle(id).await else { return (id, Vec::new(), absent) };
-                let step = absent.len().div_ceil(most).max(1);
-                let (chosen, rest): (Vec<_>, Vec<_>) = absent.into_iter().enumerate().partition(|(n, _)| n % step == 0);
-                let asks = stream::iter(chosen).map(|(_, (chunk, place))| {
-                    let (name, remote) = (pool.shard_object(chunk, place.index, place.nonce), &remote);
-                    async move { ((chunk, place), remote.stat(&name).await) }
-                });
-                let answers: Vec<_> = asks.buffer_unordered(CONFIRM_AT_ONCE).collect().await;
-                let (mut missing, mut unknown, mut believed) = (Vec::new(), Vec::new(), true);
-                for (at, answer) in answers {
-                    match answer {
-                        Ok(None) => missing.push(at),
-                        // It is there: the listing is not to be believed.
-                        Ok(Some(_)) => believed = false,
-                        Err(_) => {
-                            believed = false;
-                            unknown.push(at);
-                        }
-                    }
-                }
-                let rest = rest.into_iter().map(|(_, at)| at);
-                if believed { missing.extend(rest) } else { unknown.extend(rest) }
-                (id, missing, unknown)
-            }
-        }))
-        .await;
+        let used: BTreeMap<RemoteId, u64> =
+            self.index().remote_use()?.into_iter().map(|(r, u)| (r, u.objects)).collect();
+        let mut asks = Vec::new();
+        for (id, absent) in absent {
+            asks.push(self.ask(id, absent, used.get(&id).copied().unwrap_or(0)));
+        }
+        let asked = join_all(asks).await;
         let mut all = Vec::new();
         for (id, missing, unknown) in asked {
             if !unknown.is_empty() {
-                let why = format!("its listing lacks {} shards, and asking for them gave no clear answer", unknown.len());
+                let why =
+                    format!("its listing lacks {} shards, and asking for them gave no clear answer", unknown.len());
                 self.why.insert(id, why);
             }
             self.unknown.extend(unknown.into_iter().map(|(chunk, place)| (chunk, place.nonce)));
             all.extend(missing);
         }
         Ok(all)
+    }
+
+    /// Asks one remote for objects its listing lacks: (remote, missing, unknown).
+    async fn ask(&self, id: RemoteId, absent: Vec<At>, of: u64) -> (RemoteId, Vec<At>, Vec<At>) {
+        let Some(remote) = self.pool.handle(id).await else { return (id, Vec::new(), absent) };
+        let most = if suspect::is_suspect(absent.len() as u64, of) { CONFIRM_SUSPECT } else { CONFIRM_MAX };
+        let step = absent.len().div_ceil(most).max(1);
+        let (mut asks, mut rest) = (Vec::new(), Vec::new());
+        for (n, at) in absent.into_iter().enumerate() {
+            if n % step == 0 { asks.push(self.stat(&remote, at)) } else { rest.push(at) }
+        }
+        let answers: Vec<_> = stream::iter(asks).buffer_unordered(CONFIRM_AT_ONCE).collect().await;
+        let (mut missing, mut unknown, mut believed) = (Vec::new(), Vec::new(), true);
+        for (at, answer) in answers {
+            match answer {
+                Ok(None) => missing.push(at),
+                // It is there: the listing is not to be believed.
+                Ok(Some(_)) => believed = false,
+                Err(_) => {
+                    believed = false;
+                    unknown.push(at);
+                }
+            }
+        }
+        if believed {
+            missing.extend(rest)
+        } else {
+            unknown.extend(rest)
+        }
+        (id, missing, unknown)
+    }
+
+    async fn stat(&self, remote: &SharedRemote, (chunk, place): At) -> (At, Result<Option<u64>>) {
+        let name = self.pool.shard_object(chunk, place.index, place.nonce);
+        ((chunk, place), remote.stat(&name).await)
     }
 }
