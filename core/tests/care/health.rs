@@ -87,9 +87,9 @@ async fn offline_is_at_risk_and_findings_count() {
 #[tokio::test]
 async fn a_remote_that_joins_shows_what_is_misplaced() {
     // Two accounts of one owner; copies in both die together.
-    let mut world = World::new(4, "replication:2".parse().unwrap(), 300_000, 3);
+    let mut world = World::new(5, "replication:2".parse().unwrap(), 300_000, 3);
     let domain = |name: &str| PlacementSettings { domain: Some(name.into()), ..PlacementSettings::default() };
-    world.settings.placement = [("m0:", "a"), ("m1:", "a"), ("m2:", "b"), ("m3:", "b")]
+    world.settings.placement = [("m0:", "a"), ("m1:", "a"), ("m2:", "b"), ("m3:", "b"), ("m4:", "a")]
         .map(|(label, name)| (label.into(), domain(name)))
         .into();
     let id = world.init().await.unwrap();

@@ -228,7 +228,8 @@ impl Facts {
             };
             let found: BTreeSet<RemoteId> = members().filter(is_it).map(|record| record.remote).collect();
             if found.len() != 1 {
-                let all: Vec<String> = members().map(|record| self.name(record)).collect();
+                let mut all: Vec<String> = members().map(|record| self.name(record)).collect();
+                all.sort();
                 let what =
                     if found.is_empty() { "no such remote in the pool" } else { "several remotes have this name" };
                 return Err(Error::new(ErrorKind::NotFound, what)
@@ -296,19 +297,16 @@ impl Facts {
         };
         let here: Vec<&RemoteRecord> = self.records.iter().filter(there).collect();
         // A small file lies in a commit, and so on every member.
-        let mut of_domains: BTreeSet<Option<&str>> =
-            here.iter().filter_map(|r| r.domain.as_deref()).map(Some).collect();
-        of_domains.remove(&None);
+        let named: BTreeSet<&str> = here.iter().filter_map(|r| r.domain.as_deref()).collect();
         let lone = here.iter().filter(|record| record.domain.is_none()).count();
         let inline_state = match here.len() {
             0 if self.records.iter().any(|r| self.standing(r.remote) == Standing::Away) => FileState::Unavailable,
             0 => FileState::Lost,
             _ => FileState::Healthy,
         };
-        let inline =
-            Worth::inline(inline_state, here.len().saturating_sub(1), (of_domains.len() + lone).saturating_sub(1));
+        let inline = Worth::inline(inline_state, here.len().saturating_sub(1), (named.len() + lone).saturating_sub(1));
         let mut files = StateCounts::default();
-        let (mut remotes, mut domains) = (inline.remotes, inline.domains);
+        let (mut of_remotes, mut of_domains) = (inline.remotes, inline.domains);
         let mut worst: BTreeMap<(FileState, bool), Vec<FileHealth>> = BTreeMap::new();
         let (mut after, mut unhealthy): (Option<PoolPath>, u64) = (None, 0);
         loop {
@@ -317,7 +315,7 @@ impl Facts {
                 let worth = assessor.files.get(&file.version).unwrap_or(&inline);
                 files.add(worth.state);
                 if worth.state < FileState::Unavailable {
-                    (remotes, domains) = (remotes.min(worth.remotes), domains.min(worth.domains));
+                    (of_remotes, of_domains) = (of_remotes.min(worth.remotes), of_domains.min(worth.domains));
                 }
                 let is_ailing = ailing(worth);
                 unhealthy += u64::from(is_ailing);
@@ -354,15 +352,17 @@ impl Facts {
             suspect: self.suspects.get(&record.remote).copied(),
         };
         let members = self.records.iter().filter(|record| record.state != RemoteState::Removed);
+        let mut remotes: Vec<RemoteHealth> = members.map(remote).collect();
+        remotes.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(HealthReport {
             state: files.worst(),
             recoverable: files.lost == 0,
             files,
-            tolerated_remotes: remotes,
-            tolerated_domains: domains,
+            tolerated_remotes: of_remotes,
+            tolerated_domains: of_domains,
             domains: assessor.domains(),
             shards: assessor.counts,
-            remotes: members.map(remote).collect(),
+            remotes,
             trash: None,
             pending: None,
             lacks: self.lacks.clone(),
