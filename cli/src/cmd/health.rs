@@ -12,10 +12,11 @@ use crate::context::Context;
 use crate::format::{count, printable};
 use crate::ui::Ui;
 
-/// Tell what may still be lost: of the pool, or of files at and below a path
+/// Tell how the files are, and what may still be lost
 ///
-/// Answered from the journal, the remotes that are online and what verifications found: `verify` looks anew.
-/// With --what-if-lose it is answered from this machine's index alone; no remote is asked.
+/// Of the whole pool, or of files at and below a path. Answered from the journal, the remotes that are online
+/// and what verifications found: `verify` looks anew. With --what-if-lose it is answered from this machine's
+/// index alone; no remote is asked.
 ///
 /// A file is healthy; degraded (shards are damaged, away or badly placed); at risk (it would not survive the
 /// loss of another remote, though its redundancy is meant to); unavailable (until remotes return); or lost.

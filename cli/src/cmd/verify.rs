@@ -10,11 +10,11 @@ use crate::format::{count, printable, size};
 use crate::progress::{Files, Items, Progress};
 use crate::ui::Out;
 
-/// Verify that the remotes hold what was stored: all of it, or files at and below a path
+/// Verify that the remotes hold what was stored
 ///
-/// From one listing of each remote: that everything exists, and has its size. --deep reads every byte and
-/// holds it against its checksums. Nothing is repaired: `rebuild` does that. Remotes that are offline are
-/// unknown, never missing.
+/// Of the whole pool, or of files at and below a path. From one listing of each remote: that everything
+/// exists, and has its size. --deep reads every byte and holds it against its checksums. Nothing is changed.
+/// Remotes that are offline are unknown, never missing.
 ///
 /// Exit code: 21 when a file is lost; else 22 when bytes differ from what was stored; else 5 when a file
 /// cannot be read until remotes return; else 20 when something is missing, truncated or badly placed and all
