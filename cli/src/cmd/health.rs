@@ -72,7 +72,7 @@ fn tell(context: &Context, mut report: HealthReport, options: &HealthOptions) ->
             Err(Error::new(ErrorKind::Unrecoverable, format!("{} would be lost", count(found.lost, "file"))))
         }
         FileState::Lost => Err(Error::new(ErrorKind::Unrecoverable, format!("{} lost", are(found.lost, "file")))
-            .hint("a local copy of a file brings it back; nothing else does, unless a remote that is gone returns")),
+            .hint("`rclonepool repair PATH LOCAL_COPY` brings a file back from a local copy of it")),
         _ if what_if => Ok(()),
         FileState::Unavailable => {
             Err(Error::new(ErrorKind::Unavailable, format!("{} unavailable", are(found.unavailable, "file")))
@@ -81,7 +81,7 @@ fn tell(context: &Context, mut report: HealthReport, options: &HealthOptions) ->
         FileState::Degraded | FileState::AtRisk => {
             let ill = found.degraded + found.at_risk;
             Err(Error::new(ErrorKind::Degraded, format!("{} not healthy; all can be read", are(ill, "file")))
-                .hint("bring back the remotes that are offline; what is damaged can be made anew from what is there"))
+                .hint("bring back the remotes that are offline; `rclonepool rebuild` makes anew what is damaged"))
         }
         FileState::Healthy => Ok(()),
     }

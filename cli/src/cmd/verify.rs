@@ -161,13 +161,13 @@ fn outcome(report: &VerifyReport) -> Result<()> {
     let error = match kind {
         ErrorKind::Unrecoverable => {
             Error::new(kind, format!("{} lost: too many of their shards are gone", are(report.files.lost, "file")))
-                .hint("a local copy of a file brings it back; nothing else does, unless a remote that is gone returns")
+                .hint("`rclonepool repair PATH LOCAL_COPY` brings a file back from a local copy of it")
         }
         ErrorKind::Corrupt => Error::new(
             kind,
             format!("bytes differ from what was stored: {}{and_commits}", count(shards.corrupt, "shard")),
         )
-        .hint("reads do not use what is corrupt; every file that is not called lost can still be read"),
+        .hint("reads do not use what is corrupt; `rclonepool rebuild` makes it anew"),
         ErrorKind::Degraded => {
             let mut parts = Vec::new();
             if shards.damaged() > 0 {
@@ -180,7 +180,7 @@ fn outcome(report: &VerifyReport) -> Result<()> {
                 parts.push(format!("{} missing or truncated on a remote", are(commits, "commit")));
             }
             Error::new(kind, format!("{}; everything can still be read", parts.join(", ")))
-                .hint("do not lose more: what is missing can be made anew from what is there")
+                .hint("`rclonepool rebuild` makes anew what is missing")
         }
         _ if report.files.unavailable > 0 => {
             Error::new(kind, format!("{} not readable until remotes return", are(report.files.unavailable, "file")))

@@ -108,3 +108,44 @@ async fn a_remote_that_joins_shows_what_is_misplaced() {
     assert_eq!((health.state, health.shards.misplaced, health.tolerated_domains), (FileState::Degraded, 1, 0));
     assert_eq!(health.listed[0].path.as_str(), "/together");
 }
+
+#[tokio::test]
+async fn the_survey_shows_what_single_questions_show() {
+    let (_world, _, pool) = made(4, "parity:3+1", 100_000).await;
+    for (n, name) in ["/a", "/a-b", "/a/b", "/d/x", "/d/y", "/e"].into_iter().enumerate() {
+        put(&pool, if name == "/a" { "/a0" } else { name }, &content(n as u64, 150_000)).await;
+    }
+    put(&pool, "/d/y", &content(9, 250_000)).await;
+    let index = pool.journal().index();
+    let (mut seen, mut after) = (Vec::new(), None);
+    loop {
+        let page = index.survey(after, 3).unwrap();
+        let Some(last) = page.last() else { break };
+        after = Some(last.chunk);
+        seen.extend(page);
+    }
+    // Two of each file, three of the new version of /d/y, and the old one is not forgotten yet.
+    assert_eq!(seen.len(), 15);
+    for surveyed in &seen {
+        let chunk = index.chunk(surveyed.chunk).unwrap().unwrap().record;
+        assert_eq!(surveyed.places, chunk.shards);
+        let shape = surveyed.shape.unwrap();
+        assert_eq!((shape.layout, shape.stored, surveyed.versions.len()), (chunk.layout, chunk.stored, 1));
+        assert_eq!(index.survey_of(&[surveyed.chunk]).unwrap(), [surveyed.clone()]);
+    }
+    let files = |scope: &str| {
+        let (mut found, mut after) = (Vec::new(), None);
+        loop {
+            let page = index.live_files(&path(scope), after.as_ref(), 2).unwrap();
+            let Some(last) = page.last() else { return found };
+            after = Some(last.path.clone());
+            found.extend(page.into_iter().map(|file| file.path.to_string()));
+        }
+    };
+    assert_eq!(files("/"), ["/a-b", "/a/b", "/a0", "/d/x", "/d/y", "/e"]);
+    assert_eq!(
+        (files("/d"), files("/d/x"), files("/a")),
+        (vec!["/d/x".to_owned(), "/d/y".into()], vec!["/d/x".to_owned()], vec!["/a/b".to_owned()],)
+    );
+    assert_eq!(index.live_versions(&path("/d")).unwrap().values().sum::<u64>(), 400_000);
+}

@@ -128,15 +128,14 @@ async fn each_level_finds_its_own_damage_in_commits() {
     for harm in [Harm::Delete, Harm::Cut, Harm::Flip] {
         let (finds, damage) = harm.found_by();
         for level in LEVELS {
-            let (world, id, pool) = made(3, "parity:2+1", 300_000).await;
+            let (world, _, pool) = made(3, "parity:2+1", 300_000).await;
             put(&pool, "/f", &content(1, 300_000)).await;
             pool.close().await;
+            pool.sync().await.unwrap();
             let names = world.stores[1].names();
             let commit = names.iter().rfind(|name| name.contains("/commits/")).unwrap();
             harm.to(&world, 1, commit);
-            // What is missing is copied there again at once: the listing it was missed in counts.
             world.pass(Duration::from_secs(60));
-            let pool = if harm == Harm::Flip { pool } else { world.open(id).await.unwrap() };
             let report = verify(&pool, level).await;
             let damaged: Vec<_> =
                 report.commits.damaged.iter().map(|c| (c.remote.as_str(), &c.object, c.damage)).collect();
@@ -253,11 +252,15 @@ async fn quick_makes_one_listing_per_remote_and_asks_only_for_what_it_lacks() {
 
 #[tokio::test]
 async fn a_stale_listing_makes_nothing_missing() {
-    let (world, _, pool) = made(4, "parity:3+1", 300_000).await;
+    let (world, id, _) = made(4, "parity:3+1", 300_000).await;
+    let (pool, log) = recorded(&world, id).await;
     put(&pool, "/f", &content(1, 1_000_000)).await;
     world.faults[0].set_plan(FaultPlan { list_stale: 1.0, ..FaultPlan::default() });
+    log.clear();
     let report = verify(&pool, VerifyLevel::Default).await;
     assert_eq!(report.shards.damaged(), 0, "{report:?}");
+    assert!(log.count(Verb::Stat) > 0, "the listing hid some");
+    assert_eq!(pool.journal().index().findings().unwrap(), []);
 }
 
 #[tokio::test]
@@ -381,4 +384,23 @@ async fn what_is_not_there_or_stopped_says_so() {
     let monitor = Monitor::new(Arc::new(|_| ()), cancel);
     let error = pool.verify(&VerifyOptions::default(), &monitor).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Cancelled);
+}
+
+#[tokio::test]
+async fn a_commit_that_never_came_is_missed_only_when_it_is_not_there() {
+    let (world, id, pool) = made(3, "parity:2+1", 300_000).await;
+    world.faults[2].set_read_only(true);
+    put(&pool, "/inline", &content(1, 100)).await;
+    // A machine that never saw it there, and cannot copy it.
+    let other = world.open(id).await.unwrap();
+    let report = verify(&other, VerifyLevel::Quick).await;
+    assert_eq!(
+        report.commits.damaged.iter().map(|c| (c.remote.as_str(), c.damage)).collect::<Vec<_>>(),
+        [("m2:", Damage::Missing)]
+    );
+    world.faults[2].set_read_only(false);
+    // Opening copies it.
+    let other = world.open(id).await.unwrap();
+    other.close().await;
+    assert_eq!(verify(&other, VerifyLevel::Quick).await.outcome(), None);
 }

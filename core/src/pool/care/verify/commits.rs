@@ -55,6 +55,7 @@ impl Run<'_> {
         let members: Vec<RemoteId> = members.filter(|id| self.pool_has(*id)).collect();
         let mut check = CommitCheck::default();
         let mut reads: Vec<(RemoteId, SharedRemote, CommitName)> = Vec::new();
+        let mut late = Vec::new();
         let nothing = BTreeSet::new();
         for id in members {
             check.checked += wanted.len() as u64;
@@ -62,10 +63,13 @@ impl Run<'_> {
                 check.unknown += wanted.len() as u64;
                 continue;
             };
-            let cut = view.cut.get(&id).unwrap_or(&nothing);
+            let (cut, gone) = (view.cut.get(&id).unwrap_or(&nothing), view.gone.get(&id).unwrap_or(&nothing));
             for name in wanted.iter().filter(|name| !held.contains(name)) {
                 let damage = if cut.contains(name) { Damage::Truncated } else { Damage::Missing };
-                if damage == Damage::Missing || self.level > VerifyLevel::Quick {
+                if damage == Damage::Missing && !gone.contains(name) {
+                    // It was never seen there: it may have been on its way when the remote was listed.
+                    late.push(self.stat_commit(id, handle.clone(), *name));
+                } else if damage == Damage::Missing || self.level > VerifyLevel::Quick {
                     check.damaged.push(self.finding(id, &handle, name, damage));
                 }
             }
@@ -74,6 +78,14 @@ impl Run<'_> {
             }
         }
         let mut absent = Vec::new();
+        let mut asked = stream::iter(late).buffer_unordered(READS);
+        while let Some((id, remote, name, there)) = asked.next().await {
+            match there {
+                Ok(Some(size)) if size == name.size => {}
+                Ok(_) => check.damaged.push(self.finding(id, &remote, &name, Damage::Missing)),
+                Err(_) => check.unknown += 1,
+            }
+        }
         let mut jobs = Vec::new();
         for (id, remote, name) in reads {
             jobs.push(self.read_commit(id, remote, name));
@@ -126,6 +138,16 @@ impl Run<'_> {
     ) -> (RemoteId, SharedRemote, CommitName, Result<()>) {
         let read = self.decode_commit(&remote, &name).await;
         (id, remote, name, read)
+    }
+
+    async fn stat_commit(
+        &self,
+        id: RemoteId,
+        remote: SharedRemote,
+        name: CommitName,
+    ) -> (RemoteId, SharedRemote, CommitName, Result<Option<u64>>) {
+        let size = remote.stat(&object(self.pool.journal.manifest_prefix(), &name)).await;
+        (id, remote, name, size)
     }
 
     async fn decode_commit(&self, remote: &SharedRemote, name: &CommitName) -> Result<()> {
