@@ -131,7 +131,7 @@ async fn the_survey_shows_what_single_questions_show() {
         assert_eq!(surveyed.places, chunk.shards);
         let shape = surveyed.shape.unwrap();
         assert_eq!((shape.layout, shape.stored, surveyed.versions.len()), (chunk.layout, chunk.stored, 1));
-        assert_eq!(index.survey_of(&[surveyed.chunk]).unwrap(), [surveyed.clone()]);
+        assert_eq!(index.survey_of(&[surveyed.chunk]).unwrap(), std::slice::from_ref(surveyed));
     }
     let files = |scope: &str| {
         let (mut found, mut after) = (Vec::new(), None);

@@ -14,7 +14,8 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use serde::{Deserialize, Serialize};
 
 use super::Inventory;
-use super::health::assess::{Scope, Trouble, Troubles};
+use super::health::assess::{Trouble, Troubles};
+use super::health::scope::Scope;
 use super::health::{Counts, Facts, FileHealth, FileState, StateCounts, scope_of};
 use super::suspect::{self, Suspect};
 use crate::error::{Error, ErrorKind, Result};
@@ -186,7 +187,7 @@ impl Pool {
     pub async fn verify(&self, options: &VerifyOptions, monitor: &Monitor) -> Result<VerifyReport> {
         let deep = options.level == VerifyLevel::Deep;
         if let Some(sample) = options.sample
-            && (!deep || !(sample > 0.0 && sample <= 100.0))
+            && !(deep && sample > 0.0 && sample <= 100.0)
         {
             return Err(Error::new(ErrorKind::InvalidArgument, format!("a sample of {sample} % cannot be verified"))
                 .hint("a deep verification takes a sample above 0 % and up to 100 %"));

@@ -13,7 +13,7 @@ use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::index::{Damage, Finding, Surveyed};
 use crate::journal::record::Place;
 use crate::monitor::{Event, Monitor};
-use crate::pool::care::health::assess::{Cursor, Scope};
+use crate::pool::care::health::scope::{Cursor, Scope};
 use crate::pool::download::blocking;
 use crate::pool::fetch::read_units;
 use crate::remote::SharedRemote;
