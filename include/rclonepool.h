@@ -113,6 +113,10 @@ enum rclonepool_status
    * A bug in rclonepool.
    */
   RCLONEPOOL_STATUS_INTERNAL = -20,
+  /**
+   * Something is damaged, missing or badly placed, and all of it can still be read.
+   */
+  RCLONEPOOL_STATUS_DEGRADED = -21,
 };
 #ifndef __cplusplus
 #if __STDC_VERSION__ >= 202311L

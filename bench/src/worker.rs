@@ -9,8 +9,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use rclonepool_core::journal::record::{Content, Entry, Record};
+use rclonepool_core::id::{ChunkId, Nonce, RemoteId, Sha256, Stamp};
+use rclonepool_core::journal::record::{ChunkRecord, Content, Entry, Extent, FileHashes, Place, Record, UnitChecksums};
+use rclonepool_core::pool::care::HealthOptions;
 use rclonepool_core::pool::{DownloadOptions, OpenOptions, Source, UploadOptions};
+use rclonepool_core::stage::layout::Layout;
 use rclonepool_core::{Config, Monitor, Pool, PoolPath};
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +51,10 @@ pub enum Work {
     List { directory: String },
     /// Make small files by commits alone: so many directories of so many files.
     Fill { directories: u32, files: u32 },
+    /// Make so many directories of so many files of one chunk each, by commits alone: nothing is stored.
+    FillChunks { directories: u32, files: u32 },
+    /// Judge the health of all files from the index alone.
+    Health,
 }
 
 /// What it took.
@@ -122,6 +129,13 @@ impl Job {
             let made = Pool::init(&config, &options).await?;
             return Ok(Outcome { pool: made.pool.to_string(), ..Outcome::default() });
         }
+        if matches!(self.work, Work::Health) {
+            let report = Pool::health_offline(&config, &HealthOptions::default())?.ok_or("the index is empty")?;
+            let seconds = begin.elapsed().as_secs_f64();
+            let peak_resident = gauge::peak_resident(std::process::id());
+            let entries = report.files.healthy;
+            return Ok(Outcome { work_seconds: seconds, entries, peak_resident, ..Outcome::default() });
+        }
         let pool = Pool::open(&config, &options).await?;
         let mut outcome = Outcome { open_seconds: begin.elapsed().as_secs_f64(), ..Outcome::default() };
         let started = Instant::now();
@@ -148,7 +162,7 @@ impl Work {
     async fn run(self, pool: &Arc<Pool>, outcome: &mut Outcome) -> Result<()> {
         let monitor = Monitor::default();
         match self {
-            Self::Init => {}
+            Self::Init | Self::Health => {}
             Self::Upload { from, to } => upload(pool, Source::File(from), &to, outcome).await?,
             Self::Stream { bytes, to } => {
                 let source = Source::Stream(Box::new(Generated::new().take(bytes)));
@@ -160,6 +174,7 @@ impl Work {
             }
             Self::List { directory } => outcome.entries = pool.list(&PoolPath::new(&directory)?)?.len() as u64,
             Self::Fill { directories, files } => fill(pool, directories, files).await?,
+            Self::FillChunks { directories, files } => fill_chunks(pool, directories, files).await?,
         }
         Ok(())
     }
@@ -200,6 +215,58 @@ async fn fill(pool: &Arc<Pool>, directories: u32, files: u32) -> Result<()> {
         let view = pool.view().await;
         let receipt = pool.journal().commit(&view, records).await?;
         if receipt.stale {
+            return Err("a commit was acknowledged by too few remotes".into());
+        }
+    }
+    Ok(())
+}
+
+/// Commits files of one chunk over all remotes, as uploads of directories would.
+async fn fill_chunks(pool: &Arc<Pool>, directories: u32, files: u32) -> Result<()> {
+    const SIZE: u64 = 100 << 20;
+    let members: Vec<RemoteId> = pool.journal().membership()?.members().collect();
+    let redundancy = pool.settings().redundancy;
+    let layout = Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, SIZE);
+    for directory in 0..directories {
+        let mut records = Vec::new();
+        for file in 0..files {
+            let n = u128::from(directory) << 32 | u128::from(file);
+            // Spread over the key space, as random ids are.
+            let chunk = ChunkId((n + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835));
+            let place = |index: usize| {
+                let remote = members[(index + file as usize) % members.len()];
+                Some(Place { index: u8::try_from(index).ok()?, copy: 0, remote, nonce: Nonce(index as u64) })
+            };
+            let units = |index: usize| {
+                UnitChecksums(
+                    (0..layout.units(SIZE, index)).map(|row| u32::try_from(row).unwrap_or_default()).collect(),
+                )
+            };
+            records.push(Record::Chunk(ChunkRecord {
+                chunk,
+                stamp: Stamp::ZERO,
+                size: SIZE,
+                stored: SIZE,
+                sha256: None,
+                layout,
+                units: (0..layout.shards()).map(units).collect(),
+                shards: (0..layout.shards()).filter_map(place).collect(),
+            }));
+            let sha256 = Sha256([0; 32]);
+            let extents = vec![Extent { offset: 0, length: SIZE, sha256, chunk, chunk_offset: 0 }];
+            records.push(Record::Entry(Entry {
+                path: PoolPath::new(&format!("/films/{directory:04}/film {file:05}.mkv"))?,
+                stamp: Stamp::ZERO,
+                rev: 0,
+                mtime_ns: i64::from(file),
+                created_ms: 1,
+                executable: false,
+                content_type: None,
+                content: Content::File { size: SIZE, chunk_size: SIZE, extents, hashes: FileHashes::default() },
+            }));
+        }
+        let view = pool.view().await;
+        if pool.journal().commit(&view, records).await?.stale {
             return Err("a commit was acknowledged by too few remotes".into());
         }
     }

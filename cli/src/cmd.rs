@@ -5,6 +5,7 @@ pub mod completions;
 pub mod config;
 pub mod delete;
 pub mod download;
+pub mod health;
 pub mod init;
 pub mod ls;
 pub mod mkdir;
@@ -15,6 +16,7 @@ pub mod stat;
 pub mod status;
 mod transfer;
 pub mod upload;
+pub mod verify;
 pub mod version;
 mod words;
 
@@ -39,6 +41,8 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Delete(args) => delete::run(args, context).await,
         Command::Mkdir(args) => mkdir::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::Verify(args) => verify::run(args, context).await,
+        Command::Health(args) => health::run(args, context).await,
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,

@@ -51,6 +51,11 @@ pub fn local_time(ns: i64) -> String {
     }
 }
 
+/// The present, as [`local_time`].
+pub fn now() -> String {
+    local_time(i64::try_from(Timestamp::now().as_nanosecond()).unwrap_or_default())
+}
+
 /// A time in nanoseconds since 1970 as RFC 3339, in UTC.
 pub fn utc_time(ns: i64) -> String {
     Timestamp::from_nanosecond(i128::from(ns)).map(|time| time.to_string()).unwrap_or_default()

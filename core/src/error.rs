@@ -50,6 +50,8 @@ pub enum ErrorKind {
     FormatVersion,
     /// Several files were asked for and some of them failed.
     Partial,
+    /// Something is damaged, missing or badly placed, and all of it can still be read.
+    Degraded,
     /// The caller cancelled.
     Cancelled,
     /// A local file or system call failed.

@@ -5,13 +5,17 @@
 //! knows (`local`): which commits it saw where, and uploads it can resume.
 
 mod apply;
+mod findings;
 mod local;
 mod query;
+mod survey;
 #[cfg(test)]
 mod tests;
 
+pub use findings::{Damage, Finding};
 pub use local::{KnownCommit, Mark};
 pub use query::{Chunk, Listed, RemoteUse};
+pub use survey::{LiveFile, Shape, Surveyed, VersionId};
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,6 +24,7 @@ use std::time::Duration;
 
 use rusqlite::Connection;
 
+use crate::env::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, Stamp};
 
@@ -32,15 +37,17 @@ const STATEMENTS: usize = 64;
 
 const TABLES: &str = "
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE sights(id INTEGER PRIMARY KEY, wall_ms INTEGER NOT NULL, boot_id BLOB NOT NULL, boot_ms INTEGER NOT NULL);
 CREATE TABLE commits(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, body BLOB);
 CREATE TABLE superseded(name TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE held(remote BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY(remote, name)) WITHOUT ROWID;
 CREATE TABLE versions(id INTEGER PRIMARY KEY, path TEXT NOT NULL, stamp BLOB NOT NULL, rev INTEGER NOT NULL,
-                      body BLOB NOT NULL, commit_id INTEGER NOT NULL);
+                      body BLOB NOT NULL, commit_id INTEGER NOT NULL, seen INTEGER NOT NULL);
 CREATE INDEX versions_path ON versions(path, stamp);
 CREATE INDEX versions_commit ON versions(commit_id);
 CREATE TABLE refs(chunk BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(chunk, version)) WITHOUT ROWID;
-CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL,
+                     seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE live(path TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE chunks(chunk BLOB PRIMARY KEY, stamp BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
@@ -48,13 +55,18 @@ CREATE TABLE shards(chunk BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT 
                     remote BLOB NOT NULL, nonce BLOB NOT NULL, size INTEGER NOT NULL,
                     PRIMARY KEY(chunk, idx, copy, stamp, nonce)) WITHOUT ROWID;
 CREATE INDEX shards_remote ON shards(remote, size);
-CREATE TABLE marks(chunk BLOB PRIMARY KEY, condemned BLOB, dropped BLOB) WITHOUT ROWID;
+CREATE TABLE marks(chunk BLOB PRIMARY KEY, condemned BLOB, dropped BLOB, seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE dropped_objects(chunk BLOB NOT NULL, nonce BLOB NOT NULL, body BLOB NOT NULL,
                              PRIMARY KEY(chunk, nonce)) WITHOUT ROWID;
-CREATE TABLE remotes(remote BLOB PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE remotes(remote BLOB PRIMARY KEY, body BLOB NOT NULL, seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE pool(one INTEGER PRIMARY KEY CHECK(one = 1), body BLOB NOT NULL);
-CREATE TABLE uploads(upload BLOB PRIMARY KEY, stamp BLOB NOT NULL, ended INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE uploads(upload BLOB PRIMARY KEY, stamp BLOB NOT NULL, ended INTEGER NOT NULL,
+                     seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE upload_chunks(upload BLOB NOT NULL, chunk BLOB NOT NULL, PRIMARY KEY(upload, chunk)) WITHOUT ROWID;
+CREATE TABLE findings(chunk BLOB NOT NULL, nonce BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT NULL,
+                      remote BLOB NOT NULL, damage TEXT NOT NULL, PRIMARY KEY(chunk, nonce)) WITHOUT ROWID;
+CREATE TABLE verified(chunk BLOB PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
+CREATE INDEX verified_seen ON verified(seen);
 CREATE TABLE resume(source TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(source, n)) WITHOUT ROWID;
 ";
 
@@ -192,6 +204,23 @@ fn malformed(error: serde_json::Error) -> Error {
 
 fn id_bytes(id: u128) -> [u8; 16] {
     id.to_be_bytes()
+}
+
+/// Writes a moment down, for rows to point to.
+fn note_sight(db: &Connection, now: &Moment) -> Result<i64> {
+    db.prepare_cached("INSERT INTO sights(wall_ms, boot_id, boot_ms) VALUES(?, ?, ?)")
+        .and_then(|mut s| s.execute(rusqlite::params![signed(now.wall_ms), id_bytes(now.boot_id), signed(now.boot_ms)]))
+        .map_err(failed)?;
+    Ok(db.last_insert_rowid())
+}
+
+/// `SQLite` has no unsigned integers; nothing here comes near the limit but hostile input.
+fn signed(n: u64) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+fn unsigned(n: i64) -> u64 {
+    u64::try_from(n).unwrap_or(0)
 }
 
 /// 18 bytes that sort as the stamp does.

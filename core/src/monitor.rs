@@ -8,9 +8,10 @@ use tokio_util::sync::CancellationToken;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::path::PoolPath;
+use crate::pool::care::{Counts, FileState, StateCounts};
 
 /// Something that happened, for progress bars, logs and whoever else listens.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(tag = "message_type", rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Event {
@@ -48,6 +49,25 @@ pub enum Event {
     Notice {
         /// What.
         message: String,
+    },
+    /// The pool's health, when it is first known and whenever it has changed.
+    Health {
+        /// The worst state of any file.
+        state: FileState,
+        /// Whether no file is lost.
+        recoverable: bool,
+        /// How many files are in each state.
+        files: StateCounts,
+        /// What is wrong with shard objects.
+        shards: Counts,
+        /// How many remotes, whichever, may still be lost.
+        tolerated_remotes: usize,
+        /// The same of failure domains.
+        tolerated_domains: usize,
+        /// Members that are offline, by name.
+        offline: Vec<String>,
+        /// Members that lack too much to be believed, by name.
+        suspect: Vec<String>,
     },
 }
 

@@ -4,6 +4,7 @@
 //! `upload` and `tree` make files of chunks, `fetch` reads chunks, `download` makes local
 //! files of them, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
 
+pub mod care;
 mod download;
 mod fetch;
 mod group;
@@ -38,6 +39,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::{RwLock, Semaphore};
+use tokio_util::sync::CancellationToken;
 
 use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
@@ -86,6 +88,8 @@ pub struct Settings {
     pub file_hashes: Vec<crate::config::FileHash>,
     /// How long a closing pool waits for slow remotes to take its commits.
     pub offer_timeout: Duration,
+    /// The time between two checks of a watched pool's health; `None`: it is not watched.
+    pub health_check: Option<Duration>,
 }
 
 /// A remote's placement settings.
@@ -126,6 +130,8 @@ pub struct Pool {
     view: RwLock<Arc<View>>,
     /// Whether this process has committed anything.
     wrote: AtomicBool,
+    /// Ends what runs beside the operations.
+    closing: CancellationToken,
 }
 
 impl Pool {
@@ -165,6 +171,7 @@ impl Pool {
             memory: Arc::new(Semaphore::new(kib)),
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
+            closing: CancellationToken::new(),
             rclone: None,
             metrics: Vec::new(),
             settings,
@@ -272,6 +279,7 @@ impl Pool {
     /// Offers the last commits to slow remotes (for a bounded time), compacts the journal where that is
     /// due, and stops rclone.
     pub async fn close(&self) {
+        self.closing.cancel();
         if self.wrote.load(Ordering::Relaxed) {
             if let Err(error) = self.journal.compact().await {
                 tracing::info!("the journal was not compacted: {error}");

@@ -54,6 +54,8 @@ pub enum rclonepool_status {
     Io = -19,
     /// A bug in rclonepool.
     Internal = -20,
+    /// Something is damaged, missing or badly placed, and all of it can still be read.
+    Degraded = -21,
 }
 
 impl From<ErrorKind> for rclonepool_status {
@@ -76,6 +78,7 @@ impl From<ErrorKind> for rclonepool_status {
             ErrorKind::Busy => Self::Busy,
             ErrorKind::FormatVersion => Self::FormatVersion,
             ErrorKind::Partial => Self::Partial,
+            ErrorKind::Degraded => Self::Degraded,
             ErrorKind::Cancelled => Self::Cancelled,
             ErrorKind::Io => Self::Io,
             // `ErrorKind` is non-exhaustive: a kind without a code yet is a bug of this crate.

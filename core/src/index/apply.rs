@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 
 use rusqlite::{OptionalExtension, Transaction, params};
 
-use super::{Index, failed, id_bytes, malformed, stamp_bytes};
+use super::{Index, failed, id_bytes, malformed, note_sight, signed, stamp_bytes};
+use crate::env::Moment;
 use crate::error::Result;
 use crate::id::ChunkId;
 use crate::journal::commit::{Commit, CommitName};
@@ -24,16 +25,21 @@ pub(super) enum State {
 }
 
 impl Index {
-    /// Applies commits, in any order, twice or late; all of them or, on an error, none.
+    /// Applies commits, in any order, twice or late; all of them or, on an error, none. What they bring is
+    /// first seen `now`.
     ///
     /// # Errors
     /// Those of the database.
-    pub fn apply<'a>(&self, commits: impl IntoIterator<Item = (&'a CommitName, &'a Commit)>) -> Result<()> {
+    pub fn apply<'a>(
+        &self,
+        commits: impl IntoIterator<Item = (&'a CommitName, &'a Commit)>,
+        now: &Moment,
+    ) -> Result<()> {
         let mut connection = self.lock();
         let transaction =
             connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
         let void = self.void.load(std::sync::atomic::Ordering::Relaxed);
-        let mut merge = Merge { db: &transaction, touched: BTreeSet::new(), void };
+        let mut merge = Merge { db: &transaction, touched: BTreeSet::new(), void, now: *now, sight: None };
         for (name, commit) in commits {
             merge.commit(name, commit)?;
         }
@@ -50,6 +56,8 @@ struct Merge<'a> {
     touched: BTreeSet<String>,
     /// Whether what refers to a dropped chunk is void.
     void: bool,
+    now: Moment,
+    sight: Option<i64>,
 }
 
 impl Merge<'_> {
@@ -59,6 +67,16 @@ impl Merge<'_> {
 
     fn exists(&self, sql: &str, params: impl rusqlite::Params) -> Result<bool> {
         self.db.prepare_cached(sql).and_then(|mut s| s.exists(params)).map_err(failed)
+    }
+
+    /// The present, as the row other rows point to.
+    fn sight(&mut self) -> Result<i64> {
+        if let Some(id) = self.sight {
+            return Ok(id);
+        }
+        let id = note_sight(self.db, &self.now)?;
+        self.sight = Some(id);
+        Ok(id)
     }
 
     fn commit(&mut self, name: &CommitName, commit: &Commit) -> Result<()> {
@@ -135,15 +153,16 @@ impl Merge<'_> {
     }
 
     fn records(&mut self, commit_id: i64, commit: &Commit) -> Result<()> {
+        let sight = self.sight()?;
         for record in &commit.records {
             match record {
                 Record::Entry(entry) => self.entry(commit_id, entry)?,
                 Record::Deleted(r) => {
                     let (of, stamp) = (stamp_bytes(r.of), stamp_bytes(r.stamp));
                     self.execute(
-                        "INSERT INTO deleted(path, of, stamp) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
-                         SET of = ?2, stamp = ?3 WHERE (?2, ?3) > (of, stamp)",
-                        params![r.path.as_str(), of, stamp],
+                        "INSERT INTO deleted(path, of, stamp, seen) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+                         SET of = ?2, stamp = ?3, seen = ?4 WHERE (?2, ?3) > (of, stamp)",
+                        params![r.path.as_str(), of, stamp, sight],
                     )?;
                     self.touched.insert(r.path.as_str().into());
                 }
@@ -155,9 +174,10 @@ impl Merge<'_> {
                 Record::Upload(r) => {
                     let upload = id_bytes(r.upload.0);
                     self.execute(
-                        "INSERT INTO uploads(upload, stamp, ended) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
-                         SET stamp = max(stamp, ?2), ended = max(ended, ?3)",
-                        params![upload, stamp_bytes(r.stamp), r.ended],
+                        "INSERT INTO uploads(upload, stamp, ended, seen) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
+                         SET stamp = max(stamp, ?2), ended = max(ended, ?3),
+                             seen = CASE WHEN ?2 > stamp THEN ?4 ELSE seen END",
+                        params![upload, stamp_bytes(r.stamp), r.ended, sight],
                     )?;
                     for chunk in &r.chunks {
                         self.execute(
@@ -168,9 +188,9 @@ impl Merge<'_> {
                 }
                 Record::Condemned(r) => {
                     self.execute(
-                        "INSERT INTO marks(chunk, condemned) VALUES(?1, ?2) ON CONFLICT DO UPDATE
+                        "INSERT INTO marks(chunk, condemned, seen) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
                          SET condemned = min(coalesce(condemned, ?2), ?2)",
-                        params![id_bytes(r.chunk.0), stamp_bytes(r.stamp)],
+                        params![id_bytes(r.chunk.0), stamp_bytes(r.stamp), sight],
                     )?;
                 }
                 Record::Dropped(r) => self.dropped(r)?,
@@ -194,9 +214,19 @@ impl Merge<'_> {
     }
 
     fn entry(&mut self, commit_id: i64, entry: &Entry) -> Result<()> {
+        let sight = self.sight()?;
         self.execute(
-            "INSERT INTO versions(path, stamp, rev, body, commit_id) VALUES(?, ?, ?, ?, ?)",
-            params![entry.path.as_str(), stamp_bytes(entry.stamp), signed(entry.rev), canonical(entry), commit_id],
+            // A version that compaction brings again was seen before.
+            "INSERT INTO versions(path, stamp, rev, body, commit_id, seen) VALUES(?1, ?2, ?3, ?4, ?5,
+             min(?6, coalesce((SELECT min(seen) FROM versions WHERE path = ?1 AND stamp = ?2 AND rev = ?3), ?6)))",
+            params![
+                entry.path.as_str(),
+                stamp_bytes(entry.stamp),
+                signed(entry.rev),
+                canonical(entry),
+                commit_id,
+                sight
+            ],
         )?;
         let version = self.db.last_insert_rowid();
         for extent in entry.content.extents() {
@@ -309,6 +339,7 @@ impl Merge<'_> {
     }
 
     fn dropped(&mut self, record: &Dropped) -> Result<()> {
+        let sight = self.sight()?;
         let chunk = id_bytes(record.chunk.0);
         if let Some(object) = &record.object {
             let nonce = object.nonce.0.to_be_bytes();
@@ -316,15 +347,19 @@ impl Merge<'_> {
                 "INSERT OR IGNORE INTO dropped_objects(chunk, nonce, body) VALUES(?, ?, ?)",
                 params![chunk, nonce, canonical(record)],
             )?;
-            self.execute("DELETE FROM shards WHERE chunk = ? AND nonce = ?", params![chunk, nonce])?;
+            for forgotten in ["shards", "findings"] {
+                self.execute(&format!("DELETE FROM {forgotten} WHERE chunk = ? AND nonce = ?"), params![chunk, nonce])?;
+            }
             return Ok(());
         }
         self.execute(
-            "INSERT INTO marks(chunk, dropped) VALUES(?1, ?2) ON CONFLICT DO UPDATE
+            "INSERT INTO marks(chunk, dropped, seen) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
              SET dropped = min(coalesce(dropped, ?2), ?2)",
-            params![chunk, stamp_bytes(record.stamp)],
+            params![chunk, stamp_bytes(record.stamp), sight],
         )?;
-        self.execute("DELETE FROM chunks WHERE chunk = ?", [chunk])?;
+        for forgotten in ["chunks", "findings", "verified"] {
+            self.execute(&format!("DELETE FROM {forgotten} WHERE chunk = ?"), [chunk])?;
+        }
         self.execute("DELETE FROM shards WHERE chunk = ?", [chunk])?;
         let mut statement = self
             .db
@@ -339,7 +374,7 @@ impl Merge<'_> {
         Ok(())
     }
 
-    fn remote(&self, record: &RemoteRecord) -> Result<()> {
+    fn remote(&mut self, record: &RemoteRecord) -> Result<()> {
         let key = id_bytes(record.remote.0);
         let old: Option<Vec<u8>> = self
             .db
@@ -349,8 +384,15 @@ impl Merge<'_> {
         let old: Option<RemoteRecord> = old.map(|b| serde_json::from_slice(&b)).transpose().map_err(malformed)?;
         // Membership only moves on, so the further state wins before the stamp is asked.
         let order = |r: &RemoteRecord| (r.state, r.stamp, canonical(r));
+        // A state is as old as its first sight, whatever settings change meanwhile.
+        let same_state = old.as_ref().is_some_and(|old| old.state == record.state);
         if old.is_none_or(|old| order(record) > order(&old)) {
-            self.execute("INSERT OR REPLACE INTO remotes(remote, body) VALUES(?, ?)", params![key, canonical(record)])?;
+            let (body, sight) = (canonical(record), self.sight()?);
+            self.execute(
+                "INSERT INTO remotes(remote, body, seen) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
+                 SET body = ?2, seen = CASE WHEN ?4 THEN seen ELSE ?3 END",
+                params![key, body, sight, same_state],
+            )?;
         }
         Ok(())
     }
@@ -387,9 +429,4 @@ impl Merge<'_> {
         }
         Ok(())
     }
-}
-
-/// `SQLite` has no unsigned integers; nothing here comes near the limit but hostile input.
-pub(super) fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

@@ -2,7 +2,8 @@
 
 use rusqlite::{OptionalExtension, params};
 
-use super::{Index, failed, id_bytes, malformed};
+use super::{Index, failed, id_bytes, malformed, unsigned};
+use crate::env::Moment;
 use crate::error::Result;
 use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::journal::record::{ChunkRecord, Deleted, Entry, Place, PoolRecord, RemoteRecord};
@@ -195,6 +196,14 @@ impl Index {
         rows.map(|body| serde_json::from_slice(&body.map_err(failed)?).map_err(malformed)).collect()
     }
 
+    /// When this machine first saw a remote in its present state.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn remote_seen(&self, remote: RemoteId) -> Result<Option<Moment>> {
+        self.moment("SELECT seen FROM remotes WHERE remote = ?", &id_bytes(remote.0))
+    }
+
     /// What the pool keeps on each remote.
     ///
     /// # Errors
@@ -244,7 +253,7 @@ impl Index {
     }
 }
 
-fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
+pub(super) fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
     Ok(Place {
         index: row.get(0)?,
         copy: row.get(1)?,
@@ -254,14 +263,10 @@ fn place(row: &rusqlite::Row<'_>) -> rusqlite::Result<Place> {
 }
 
 /// The exclusive bounds of the paths below a directory.
-fn below(directory: &PoolPath) -> (String, String) {
+pub(super) fn below(directory: &PoolPath) -> (String, String) {
     let from = directory.prefix();
     let mut to = from.clone();
     to.pop();
     to.push('0'); // the character after '/'
     (from, to)
-}
-
-fn unsigned(n: i64) -> u64 {
-    u64::try_from(n).unwrap_or(0)
 }

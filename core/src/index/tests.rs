@@ -8,7 +8,7 @@ use std::sync::Arc;
 use generate::{Generator, Named};
 
 use super::*;
-use crate::env::SystemEnv;
+use crate::env::{Moment, SystemEnv};
 use crate::id::{ChunkId, RemoteId};
 use crate::journal::Journal;
 
@@ -19,6 +19,7 @@ use crate::testing::reference::{Merged, merge};
 
 /// How many random histories each property is held against.
 const SEEDS: u64 = 100;
+const NOW: Moment = Moment { wall_ms: 1, boot_id: 1, boot_ms: 1 };
 
 /// Everything readers are told, and what the pool keeps on each remote.
 fn dump(index: &Index) -> (Merged, BTreeMap<RemoteId, RemoteUse>) {
@@ -61,7 +62,7 @@ fn shown(merged: &Merged) -> Merged {
 
 fn applied(commits: &[Named]) -> Index {
     let index = Index::in_memory().unwrap();
-    index.apply(commits.iter().map(|(name, commit)| (name, commit))).unwrap();
+    index.apply(commits.iter().map(|(name, commit)| (name, commit)), &NOW).unwrap();
     index
 }
 
@@ -92,7 +93,7 @@ fn any_order_in_any_batches_twice_and_late_gives_the_state_of_the_format() {
                 rest = later;
                 // Some that are in already come again.
                 let again = done.iter().filter(|_| random.chance(0.1)).copied().collect::<Vec<_>>();
-                index.apply(batch.iter().chain(again).map(|(name, commit)| (name, commit))).unwrap();
+                index.apply(batch.iter().chain(again).map(|(name, commit)| (name, commit)), &NOW).unwrap();
                 done.extend(batch);
             }
             let (found, found_usage) = dump(&index);
@@ -200,7 +201,7 @@ fn a_void_version_lets_the_next_older_one_count_whatever_came_first() {
     for order in [[0, 1, 2], [2, 1, 0], [1, 2, 0], [1, 0, 2]] {
         let index = Index::in_memory().unwrap();
         for at in order {
-            index.apply([(&commits[at].0, &commits[at].1)]).unwrap();
+            index.apply([(&commits[at].0, &commits[at].1)], &NOW).unwrap();
         }
         let Record::Entry(good) = &good else { panic!("a file is an entry") };
         assert_eq!(index.entry(&path("/f")).unwrap().as_ref(), Some(good), "{order:?}");
@@ -264,10 +265,10 @@ fn a_merge_that_fails_leaves_the_state_before() {
         "CREATE TRIGGER trap BEFORE INSERT ON commits WHEN NEW.name = '{name}' BEGIN SELECT RAISE(ABORT, 'trap'); END"
     );
     index.lock().execute_batch(&trap).unwrap();
-    index.apply(commits[10..].iter().map(|(name, commit)| (name, commit))).unwrap_err();
+    index.apply(commits[10..].iter().map(|(name, commit)| (name, commit)), &NOW).unwrap_err();
     assert_eq!(dump(&index), before);
     index.lock().execute_batch("DROP TRIGGER trap").unwrap();
-    index.apply(commits[10..].iter().map(|(name, commit)| (name, commit))).unwrap();
+    index.apply(commits[10..].iter().map(|(name, commit)| (name, commit)), &NOW).unwrap();
     commits.reverse();
     assert_eq!(dump(&index), dump(&applied(&commits)));
 }

@@ -171,7 +171,7 @@ impl Journal {
             )
             .hint("it is not acknowledged; bring remotes back and repeat it"));
         }
-        self.index.apply([(&name, commit)])?;
+        self.index.apply([(&name, commit)], &self.env.now())?;
         for id in &held {
             self.index.note_held(*id, [&name], [])?;
         }

@@ -57,7 +57,9 @@ pub struct View {
     /// Which online member holds which commits.
     pub(crate) held: BTreeMap<RemoteId, BTreeSet<CommitName>>,
     /// What an online member held once and does not any more.
-    pub(super) gone: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    pub(crate) gone: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    /// What an online member holds by name, and not in the size the name says.
+    pub(crate) cut: BTreeMap<RemoteId, BTreeSet<CommitName>>,
     /// Commits that count and that fewer than W remotes hold, as far as this machine knows.
     pub(super) rare: BTreeSet<CommitName>,
     /// How often this process had seen places turn out to be other remotes.
@@ -103,6 +105,8 @@ impl View {
 pub(crate) struct Listing {
     pub markers: BTreeSet<MarkerName>,
     pub commits: BTreeSet<CommitName>,
+    /// Names whose objects have another size than the name says.
+    pub cut: BTreeSet<CommitName>,
 }
 
 impl Listing {
@@ -128,6 +132,7 @@ impl Listing {
                         remote.label(),
                         object.size
                     );
+                    listing.cut.insert(commit);
                 }
             }
         }
@@ -166,11 +171,17 @@ impl Journal {
         let taken_at_ms = self.env.boot_ms();
         // What is put while the listings are on their way may be missing in them.
         let noted = self.index.held_by_all()?;
-        let found = self.list_all().await.into_iter().zip(&self.remotes);
+        let mut listings = self.list_all().await;
+        let cut =
+            |listing: &mut Result<Listing>| listing.as_mut().map(|l| std::mem::take(&mut l.cut)).unwrap_or_default();
+        let cut: Vec<BTreeSet<CommitName>> = listings.iter_mut().map(cut).collect();
+        let found = listings.into_iter().zip(&self.remotes);
         let found = found.map(|(listing, remote)| self.find(listing, remote)).collect::<Result<Vec<_>>>()?;
         let (remotes, mut held, epoch) = self.identities(found);
+        let cut = remotes.iter().zip(cut).filter_map(|(status, cut)| Some((status.id()?, cut))).collect();
         let mut view = View {
             remotes,
+            cut,
             complete: false,
             lacks: Vec::new(),
             notes: Vec::new(),
@@ -249,11 +260,11 @@ impl Journal {
                 }
             }
             if batch.len() >= BATCH {
-                self.index.apply(batch.iter().map(|(n, c)| (n, c)))?;
+                self.index.apply(batch.iter().map(|(n, c)| (n, c)), &self.env.now())?;
                 batch.clear();
             }
         }
-        self.index.apply(batch.iter().map(|(n, c)| (n, c)))?;
+        self.index.apply(batch.iter().map(|(n, c)| (n, c)), &self.env.now())?;
         Ok(unreadable)
     }
 
@@ -358,7 +369,7 @@ impl Journal {
 }
 
 /// The object that holds a commit.
-pub(super) fn object(manifest_prefix: &str, name: &CommitName) -> String {
+pub(crate) fn object(manifest_prefix: &str, name: &CommitName) -> String {
     format!("{manifest_prefix}/commits/{name}")
 }
 

@@ -347,7 +347,7 @@ impl Drop for ChunkReader {
 }
 
 /// Reads a shard's range and passes it on unit by unit, each held against its checksum.
-async fn read_units(
+pub(super) async fn read_units(
     remote: &SharedRemote,
     name: &str,
     range: Range<u64>,

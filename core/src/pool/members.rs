@@ -289,13 +289,8 @@ impl Pool {
 
     /// How long both quorums must still hold, counted from when this machine first saw the change.
     fn grace_left(&self, remote: RemoteId) -> Result<u64> {
-        let (key, now) = (format!("changing:{remote}"), self.env.wall_ms());
-        let since = self.index.meta(&key)?.and_then(|text| text.parse::<u64>().ok()).filter(|since| *since <= now);
-        let Some(since) = since else {
-            self.index.set_meta(&key, &now.to_string())?;
-            return Ok(GRACE_MS);
-        };
-        Ok(GRACE_MS.saturating_sub(now - since))
+        let seen = self.index.remote_seen(remote)?;
+        Ok(seen.map_or(GRACE_MS, |seen| GRACE_MS.saturating_sub(self.env.now().since(&seen))))
     }
 
     /// Finishes a change of membership whose grace has passed.

@@ -133,6 +133,9 @@ impl Settings {
             duplicate_detection: config.enable_duplicate_detection,
             file_hashes: config.file_hashes.clone(),
             offer_timeout: Duration::from_secs(config.commit_offer_timeout),
+            health_check: config
+                .enable_health_monitoring
+                .then(|| Duration::from_secs(config.health_check_interval.max(1))),
         }
     }
 }

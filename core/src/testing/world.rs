@@ -73,6 +73,11 @@ impl Env for SimEnv {
         self.clock.ms()
     }
 
+    // Machines of a world are never started anew; only their indexes are.
+    fn boot_id(&self) -> u128 {
+        1
+    }
+
     fn random(&self) -> u128 {
         let mut random = self.random.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         u128::from(random.bits()) << 64 | u128::from(random.bits())
@@ -120,6 +125,7 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         duplicate_detection: true,
         file_hashes: Vec::new(),
         offer_timeout: Duration::from_secs(3600),
+        health_check: Some(Duration::from_secs(3600)),
     }
 }
 

@@ -5,7 +5,7 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 42] = [
+const TESTED: [(&str, &str); 44] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
@@ -44,6 +44,8 @@ const TESTED: [(&str, &str); 42] = [
     ("replication_factor", "format::redundancy_makes_the_shards"),
     ("parity_data_shards", "format::redundancy_makes_the_shards"),
     ("parity_parity_shards", "format::redundancy_makes_the_shards"),
+    ("enable_health_monitoring", "care::health_is_watched_at_every_interval"),
+    ("health_check_interval", "care::health_is_watched_at_every_interval"),
     ("log_level", "transfer::log_level_says_how_much"),
     // Their values are checked, and their features (below) are not there yet.
     ("ssl_key_file", "coverage::values_are_checked_while_their_feature_is_off"),
@@ -53,15 +55,13 @@ const TESTED: [(&str, &str); 42] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 25] = [
+const LATER: [(&str, &str, Option<&str>); 23] = [
     ("enable_chunk_cache", "1", Some("true")),
     ("chunk_cache_size_mb", "0", None),
     ("enable_prefetch", "1", Some("true")),
     ("prefetch_chunks", "65", None),
     ("auto_rebalance", "1", Some("true")),
     ("rebalance_threshold", "0", None),
-    ("enable_health_monitoring", "1", Some("true")),
-    ("health_check_interval", "0", None),
     ("enable_deduplication", "1", Some("true")),
     ("enable_compression", "1", Some("true")),
     ("compression_level", "23", None),
@@ -89,7 +89,7 @@ fn every_key_has_its_test() {
         assert!(tested.contains(&key.as_str()), "{key} has no test");
     }
     assert_eq!(tested.len(), keys.len(), "each once");
-    let sources = ["coverage", "format", "journal", "placement", "rclone", "transfer"];
+    let sources = ["care", "coverage", "format", "journal", "placement", "rclone", "transfer"];
     let text: String = sources
         .iter()
         .map(|name| rclonepool_tests::repository::read(format!("tests/tests/config_effects/{name}.rs")))

@@ -4,6 +4,7 @@
 #![cfg(unix)]
 #![allow(clippy::unwrap_used, clippy::panic)] // the way a test fails
 
+mod care;
 mod coverage;
 mod format;
 mod journal;

@@ -12,4 +12,5 @@ mod membership;
 mod over_rclone;
 mod paths;
 mod transfer;
+mod verify;
 mod wizard;

@@ -228,3 +228,37 @@ fn an_interrupt_of_the_whole_group_ends_cleanly() {
     assert!(said.contains("interrupted upload"), "{said}");
     assert_eq!(machine.cat("/big"), bytes);
 }
+
+#[test]
+fn verify_looks_through_crypt() {
+    let (machine, _) = crypt_pool(4, "parity:3+1");
+    let bytes = content(1, 1_000_000);
+    machine.upload(&bytes, "/film");
+    for level in [&["verify", "--quick"][..], &["verify"], &["verify", "--deep"]] {
+        assert!(machine.ok(level).contains("All is well."), "{level:?}");
+    }
+    // The largest object is a shard; names say nothing. crypt itself finds the bit that turned.
+    let largest = |disk: &str| {
+        let files = machine.files_below(disk).into_iter().map(|file| machine.path(disk).join(file));
+        files.max_by_key(|path| path.metadata().unwrap().len()).unwrap()
+    };
+    let shard = largest("disk1");
+    let mut sealed = std::fs::read(&shard).unwrap();
+    let middle = sealed.len() / 2;
+    sealed[middle] ^= 1;
+    std::fs::write(&shard, &sealed).unwrap();
+    assert_eq!(machine.run(&["verify"]).code, 0, "its size is right");
+    let deep = machine.run(&["verify", "--deep"]);
+    assert_eq!(deep.code, 22, "{deep:?}");
+    assert!(deep.stdout.contains("crypt1:: of 4 shards 1 corrupt"), "{deep:?}");
+    std::fs::write(&shard, &sealed[..middle]).unwrap();
+    let cut = machine.run(&["verify"]);
+    assert!(cut.code == 20 && cut.stdout.contains("1 truncated"), "{cut:?}");
+    std::fs::remove_file(&shard).unwrap();
+    let gone = machine.run(&["verify", "--quick"]);
+    assert!(gone.code == 20 && gone.stdout.contains("1 missing"), "{gone:?}");
+    assert_eq!(machine.cat("/film"), bytes);
+    std::fs::rename(machine.path("disk2"), machine.path("away")).unwrap();
+    let away = machine.run(&["verify", "--quick"]);
+    assert!(away.code == 5 && away.stdout.contains("crypt2:: UNKNOWN"), "{away:?}");
+}

@@ -1,0 +1,120 @@
+//! Remotes whose listings are not believed: too much looks absent to be an accident of single objects.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::id::RemoteId;
+use crate::index::Index;
+use crate::journal::record::RemoteRecord;
+use crate::pool::Pool;
+
+/// Fewer than this many absent shards never make a remote suspect.
+const ABSENT_MIN: u64 = 16;
+
+/// Why a remote is suspect.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Suspect {
+    /// Shard objects that look absent.
+    pub absent: u64,
+    /// Shard objects that should be there.
+    pub of: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum Note {
+    Suspect(Suspect),
+    /// The user said that what is absent is lost.
+    Accepted,
+    Trusted,
+}
+
+/// Whether so much is absent that it is more likely the listing, or the place, that is wrong.
+pub(super) fn is_suspect(absent: u64, of: u64) -> bool {
+    absent >= ABSENT_MIN && u128::from(absent) * 100 > u128::from(of)
+}
+
+/// The suspects among these remotes.
+pub(super) fn all(index: &Index, records: &[RemoteRecord]) -> Result<BTreeMap<RemoteId, Suspect>> {
+    let mut suspects = BTreeMap::new();
+    for record in records {
+        if let Some(Note::Suspect(suspect)) = note(index, record.remote)? {
+            suspects.insert(record.remote, suspect);
+        }
+    }
+    Ok(suspects)
+}
+
+/// Notes what a verification made of a remote; gives back whether it is suspect now. What the user accepted
+/// stays so until the remote is found whole.
+pub(super) fn judge(index: &Index, remote: RemoteId, absent: u64, of: u64) -> Result<Option<Suspect>> {
+    let before = note(index, remote)?;
+    if !is_suspect(absent, of) {
+        if before.is_some_and(|note| !matches!(note, Note::Trusted)) {
+            keep(index, remote, &Note::Trusted)?;
+        }
+        return Ok(None);
+    }
+    if matches!(before, Some(Note::Accepted)) {
+        return Ok(None);
+    }
+    let suspect = Suspect { absent, of };
+    keep(index, remote, &Note::Suspect(suspect))?;
+    Ok(Some(suspect))
+}
+
+fn key(remote: RemoteId) -> String {
+    format!("suspect:{remote}")
+}
+
+fn note(index: &Index, remote: RemoteId) -> Result<Option<Note>> {
+    // What an older version wrote is found out anew.
+    Ok(index.meta(&key(remote))?.and_then(|text| serde_json::from_str(&text).ok()))
+}
+
+fn keep(index: &Index, remote: RemoteId, note: &Note) -> Result<()> {
+    index.set_meta(&key(remote), &serde_json::to_string(note).unwrap_or_default())
+}
+
+impl Pool {
+    /// Remotes of which the last verification found more than 1 % of the shards (and at least 16) absent.
+    /// What is absent there must not be taken for lost: rebuilding and deleting wait for the user's word.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn suspects(&self) -> Result<BTreeMap<RemoteId, Suspect>> {
+        all(&self.index, &self.index.remotes()?)
+    }
+
+    /// The user's word: what looks absent on this remote is lost.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn accept_loss(&self, remote: RemoteId) -> Result<()> {
+        keep(&self.index, remote, &Note::Accepted)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_a_hundredth_and_at_least_sixteen() {
+        assert!(!is_suspect(15, 15) && is_suspect(16, 16));
+        assert!(!is_suspect(16, 1600) && is_suspect(17, 1600));
+        assert!(!is_suspect(0, 0));
+    }
+
+    #[test]
+    fn what_was_accepted_stays_so_until_the_remote_is_whole() {
+        let (index, remote) = (Index::in_memory().unwrap(), RemoteId(1));
+        assert!(judge(&index, remote, 20, 20).unwrap().is_some());
+        keep(&index, remote, &Note::Accepted).unwrap();
+        assert_eq!(judge(&index, remote, 20, 20).unwrap(), None);
+        assert_eq!(judge(&index, remote, 0, 20).unwrap(), None);
+        assert!(judge(&index, remote, 20, 20).unwrap().is_some());
+    }
+}
