@@ -326,6 +326,7 @@ impl ChunkReader {
                     ErrorKind::Corrupt => Trouble::Somewhere,
                     _ => Trouble::All,
                 };
+                self.pool.note_bad(self.chunk.chunk, place, &error);
                 self.bad.push((place, trouble, error));
                 None
             }
