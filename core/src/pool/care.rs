@@ -7,8 +7,10 @@ mod convert;
 mod heal;
 mod inventory;
 mod rebuild;
+mod repair;
 mod restore;
 
 pub use convert::{ConvertPlan, ConvertReport};
 pub use inventory::{Inventory, ShardObject};
 pub use rebuild::{DamagedChunk, DamagedRemote, RebuildOptions, RebuildPlan, RebuildReport, SuspectRemote};
+pub use repair::RepairReport;

@@ -1,7 +1,9 @@
 //! Tests of care over remotes in memory. One binary: `mod` every file here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod convert;
 mod rebuild;
+mod repair;
 
 use std::sync::Arc;
 
