@@ -73,7 +73,10 @@ impl Pool {
     pub fn start_healing(self: &Arc<Self>) -> AbortOnDropHandle<()> {
         let (pool, noticed, on) = (Arc::downgrade(self), self.noticed.clone(), self.settings.auto_heal);
         AbortOnDropHandle::new(tokio::spawn(async move {
-            while on {
+            if !on {
+                return;
+            }
+            loop {
                 tokio::select! {
                     () = noticed.notified() => tokio::time::sleep(GATHER).await,
                     () = tokio::time::sleep(AGAIN) => {}
