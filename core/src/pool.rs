@@ -129,6 +129,8 @@ pub struct Pool {
     view: RwLock<Arc<View>>,
     /// Whether this process has committed anything.
     wrote: AtomicBool,
+    /// Chunks that care reads at once; more may be on their way to remotes meanwhile.
+    care_reads: Semaphore,
     /// Damage that reads met and that is not in the index yet.
     noted: Mutex<Vec<Finding>>,
     /// Wakes whoever waits for damage to be noted.
@@ -172,6 +174,7 @@ impl Pool {
             memory: Arc::new(Semaphore::new(kib)),
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
+            care_reads: Semaphore::new(settings.download_workers.max(1)),
             noted: Mutex::default(),
             noticed: Arc::new(Notify::new()),
             rclone: None,

@@ -11,6 +11,7 @@ use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
 
+use super::rebuild::STAGES;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::journal::record::{ChunkRecord, Content, Entry, Record};
@@ -133,7 +134,7 @@ impl Pool {
                     (chunk, done.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))))
                 }
             })
-            .buffer_unordered(self.settings.upload_workers.max(1));
+            .buffer_unordered((self.settings.upload_workers * STAGES).max(1));
         let (mut batch, mut since) = (Vec::new(), 0);
         loop {
             let (chunk, done) = match monitor.run(async { Ok(work.next().await) }).await {
@@ -196,6 +197,7 @@ impl Pool {
         let layout = layout(redundancy, record.size);
         let shards: u64 = (0..layout.shards()).map(|index| layout.shard_size(record.size, index)).sum();
         let row = layout.shards() as u64 * u64::from(MAX_UNIT_BYTES.min(layout.unit));
+        let reading = self.care_read(&record).await?;
         let _memory = self.acquire_memory(ChunkReader::memory(&record) + shards + row).await?;
         monitor.check()?;
         let epoch = self.view().await.epoch();
@@ -208,6 +210,7 @@ impl Pool {
             }
         }
         let coded = coder.finish()?;
+        drop(reading);
         if coded.size != record.size || record.sha256.is_some_and(|sum| sum != coded.sha256) {
             return Err(Error::new(ErrorKind::Corrupt, format!("chunk {chunk} is not what was stored")));
         }

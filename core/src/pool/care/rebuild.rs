@@ -2,8 +2,8 @@
 
 mod perform;
 
-pub(super) use perform::Batch;
 pub use perform::RebuildReport;
+pub(super) use perform::{Batch, STAGES};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

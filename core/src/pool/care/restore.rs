@@ -82,6 +82,7 @@ impl Pool {
         let record = self.chunk(order.chunk)?.record;
         let indices: BTreeSet<usize> = order.shards.iter().map(|(index, _)| usize::from(*index)).collect();
         let shards: u64 = indices.iter().map(|index| record.layout.shard_size(record.stored, *index)).sum();
+        let reading = self.care_read(&record).await?;
         // One request for all of it: two could wait for each other.
         let _memory = self.acquire_memory(ChunkReader::memory(&record) + shards).await?;
         monitor.check()?;
@@ -89,7 +90,18 @@ impl Pool {
         // Planned first: nothing is read where nobody has room.
         let plan = self.plan_restored(&view, &record, order).await?;
         let bodies = monitor.run(self.read_shards(&record, &indices, &order.damaged)).await?;
+        drop(reading);
         monitor.run(self.put_planned(&record, &bodies, order, &plan, view.epoch(), monitor)).await
+    }
+
+    /// Waits for a turn to read a chunk. Those that are put and read back have had theirs: so all directions
+    /// of all remotes are busy at once.
+    pub(super) async fn care_read(&self, record: &ChunkRecord) -> Result<tokio::sync::SemaphorePermit<'_>> {
+        // Large shards keep their remotes busy two at a time, and the first is the sooner put.
+        let large = record.layout.shard_size(record.stored, 0) >= SMALL_BYTES;
+        let turns = if large { self.settings.download_workers.div_ceil(2).max(1) } else { 1 };
+        let permit = self.care_reads.acquire_many(u32::try_from(turns).unwrap_or(1)).await;
+        permit.map_err(|_| Error::new(ErrorKind::Internal, "the turns of care are closed"))
     }
 
     async fn plan_restored<'a>(&'a self, view: &'a View, record: &ChunkRecord, order: &Order) -> Result<Plan<'a>> {

@@ -16,6 +16,8 @@ use crate::pool::Pool;
 use crate::pool::care::restore::{Order, Restored};
 use crate::stage::place::tolerated_losses;
 
+/// A chunk is read, put, and read back: as many chunks at once in each.
+pub(in crate::pool::care) const STAGES: usize = 3;
 /// Restored shards are committed when there are this many chunks,
 const BATCH_CHUNKS: usize = 512;
 /// or bytes,
@@ -76,8 +78,7 @@ impl Pool {
     /// `Cancelled`; `Unavailable` when a commit reaches too few remotes. A chunk that fails is counted and told,
     /// and the others go on.
     pub async fn rebuild(self: &Arc<Self>, plan: &RebuildPlan, monitor: &Monitor) -> Result<RebuildReport> {
-        let workers = self.settings.upload_workers.max(self.settings.download_workers);
-        self.rebuild_by(plan, workers, monitor).await
+        self.rebuild_by(plan, self.settings.download_workers * STAGES, monitor).await
     }
 
     pub(in crate::pool::care) async fn rebuild_by(
