@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 use tokio_util::task::AbortOnDropHandle;
@@ -111,6 +112,9 @@ impl Pool {
                 Ok(None) => break,
                 Err(error) => {
                     // What is finished counts.
+                    while let Some(Some((_, done))) = work.next().now_or_never() {
+                        done.into_iter().for_each(|restored| batch.push(restored, self.env.boot_ms()));
+                    }
                     self.finish_batch(&mut batch, &mut report, monitor).await?;
                     return Err(error);
                 }
