@@ -5,6 +5,7 @@ mod directories;
 mod health;
 mod listing;
 mod memory;
+mod rebuild;
 mod requests;
 mod sum;
 
@@ -12,7 +13,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 7] = ["sum", "directories", "cpu", "requests", "memory", "listing", "health"];
+pub const ALL: [&str; 8] = ["sum", "directories", "cpu", "requests", "memory", "listing", "health", "rebuild"];
 
 /// Runs one.
 ///
@@ -27,6 +28,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "memory" => memory::run(scale),
         "listing" => listing::run(scale),
         "health" => health::run(scale),
+        "rebuild" => rebuild::run(scale).await,
         other => Err(format!("no benchmark {other}").into()),
     }
 }

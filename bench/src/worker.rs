@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use rclonepool_core::id::{ChunkId, Nonce, RemoteId, Sha256, Stamp};
 use rclonepool_core::journal::record::{ChunkRecord, Content, Entry, Extent, FileHashes, Place, Record, UnitChecksums};
-use rclonepool_core::pool::care::HealthOptions;
+use rclonepool_core::pool::care::{HealthOptions, RebuildOptions};
 use rclonepool_core::pool::{DownloadOptions, OpenOptions, Source, UploadOptions};
 use rclonepool_core::stage::layout::Layout;
 use rclonepool_core::{Config, Monitor, Pool, PoolPath};
@@ -49,6 +49,8 @@ pub enum Work {
     Download { from: String, to: PathBuf },
     /// List a directory.
     List { directory: String },
+    /// Rebuild what is missing, however much it is.
+    Rebuild,
     /// Make small files by commits alone: so many directories of so many files.
     Fill { directories: u32, files: u32 },
     /// Make so many directories of so many files of one chunk each, by commits alone: nothing is stored.
@@ -173,6 +175,15 @@ impl Work {
                 pool.download(&PoolPath::new(&from)?, &to, &options, &monitor).await?;
             }
             Self::List { directory } => outcome.entries = pool.list(&PoolPath::new(&directory)?)?.len() as u64,
+            Self::Rebuild => {
+                let options = RebuildOptions { all: true, accept_loss: true, ..RebuildOptions::default() };
+                let plan = pool.plan_rebuild(&options, &monitor).await?;
+                let report = pool.rebuild(&plan, &monitor).await?;
+                if report.failed + report.unrecoverable > 0 || report.shards == 0 {
+                    return Err(format!("the rebuild is not whole: {report:?}").into());
+                }
+                (outcome.shards, outcome.stored_bytes) = (report.shards, report.bytes);
+            }
             Self::Fill { directories, files } => fill(pool, directories, files).await?,
             Self::FillChunks { directories, files } => fill_chunks(pool, directories, files).await?,
         }

@@ -82,6 +82,8 @@ pub enum Command {
     Status(cmd::status::Args),
     Verify(cmd::verify::Args),
     Health(cmd::health::Args),
+    Rebuild(cmd::rebuild::Args),
+    Repair(cmd::repair::Args),
     #[command(subcommand)]
     Remotes(cmd::remotes::Args),
     #[command(subcommand)]
@@ -107,6 +109,8 @@ impl Command {
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
             Self::Health(_) => "health",
+            Self::Rebuild(_) => "rebuild",
+            Self::Repair(_) => "repair",
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",

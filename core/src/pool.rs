@@ -34,17 +34,17 @@ pub use upload::{Source, UploadOptions, UploadReport};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::{Notify, RwLock, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
-use crate::index::Index;
+use crate::index::{Finding, Index};
 use crate::journal::{Journal, Receipt, View};
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
@@ -82,6 +82,8 @@ pub struct Settings {
     pub temp_dir: Option<PathBuf>,
     /// W, where it is to be above the rule's.
     pub commit_quorum: Option<u32>,
+    /// Let [`Pool::start_healing`] rebuild what reads find damaged.
+    pub auto_heal: bool,
     /// Skip the upload of what is there already.
     pub duplicate_detection: bool,
     /// Digests of whole files to keep.
@@ -132,6 +134,12 @@ pub struct Pool {
     wrote: AtomicBool,
     /// Ends what runs beside the operations.
     closing: CancellationToken,
+    /// Chunks that care reads at once; more may be on their way to remotes meanwhile.
+    care_reads: Semaphore,
+    /// Damage that reads met and that is not in the index yet.
+    noted: Mutex<Vec<Finding>>,
+    /// Wakes whoever waits for damage to be noted.
+    noticed: Arc<Notify>,
 }
 
 impl Pool {
@@ -172,6 +180,9 @@ impl Pool {
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
             closing: CancellationToken::new(),
+            care_reads: Semaphore::new(settings.download_workers.max(1)),
+            noted: Mutex::default(),
+            noticed: Arc::new(Notify::new()),
             rclone: None,
             metrics: Vec::new(),
             settings,
@@ -280,6 +291,9 @@ impl Pool {
     /// due, and stops rclone.
     pub async fn close(&self) {
         self.closing.cancel();
+        if let Err(error) = self.keep_noted() {
+            tracing::warn!("what reads found damaged was not kept: {error}");
+        }
         if self.wrote.load(Ordering::Relaxed) {
             if let Err(error) = self.journal.compact().await {
                 tracing::info!("the journal was not compacted: {error}");

@@ -3,14 +3,22 @@
 //! Each task is a plan, which can be shown, and its performance, which can break off anywhere and be done
 //! again: what is left is found anew from the journal, the listings and the findings.
 
+mod convert;
+mod heal;
 mod health;
 mod inventory;
+mod rebuild;
+mod repair;
+mod restore;
 mod suspect;
 mod verify;
 mod watch;
 
+pub use convert::{ConvertPlan, ConvertReport};
 pub use health::{Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts};
 pub use inventory::{Inventory, ShardObject};
+pub use rebuild::{DamagedChunk, DamagedRemote, RebuildOptions, RebuildPlan, RebuildReport, SuspectRemote};
+pub use repair::RepairReport;
 pub use suspect::Suspect;
 pub use verify::{Checked, CommitCheck, CommitFinding, RemoteVerified, VerifyLevel, VerifyOptions, VerifyReport};
 pub use watch::HealthWatch;

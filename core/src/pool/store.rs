@@ -26,10 +26,11 @@ pub(super) struct Coded {
     pub size: u64,
     /// Their SHA-256.
     pub sha256: Sha256,
-    layout: Layout,
-    units: Vec<UnitChecksums>,
+    pub layout: Layout,
+    /// The checksums of their units, per shard index.
+    pub units: Vec<UnitChecksums>,
     /// One per shard index; copies are equal.
-    shards: Vec<Body>,
+    pub shards: Vec<Body>,
 }
 
 /// Where the shards of a chunk that was not read yet will go.
@@ -138,14 +139,89 @@ pub(super) fn code(
     }))
 }
 
+/// Codes the bytes of one chunk as they come, in any pieces.
+pub(super) struct Coder {
+    layout: Layout,
+    encoder: StripeEncoder,
+    sinks: Vec<Sink>,
+    hasher: Hasher,
+    row: Vec<u8>,
+    size: u64,
+}
+
+impl Coder {
+    /// Starts a chunk of `stored` bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` for an impossible layout, `Full` when scratch files have no room.
+    pub fn new(layout: Layout, stored: u64, scratch: &Scratch) -> Result<Self> {
+        let sink = |index| {
+            let small = layout.shard_size(stored, index) <= u64::from(MAX_UNIT_BYTES);
+            if small { Ok(Sink::Memory(Vec::new())) } else { scratch.create().map(Sink::Scratch) }
+        };
+        Ok(Self {
+            layout,
+            encoder: StripeEncoder::new(layout)?,
+            sinks: (0..layout.shards()).map(sink).collect::<Result<_>>()?,
+            hasher: Hasher::new(),
+            row: Vec::with_capacity(usize::try_from(layout.row_bytes().min(stored)).unwrap_or(0)),
+            size: 0,
+        })
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Those of scratch files.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let full = usize::try_from(self.layout.row_bytes()).unwrap_or(usize::MAX);
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(full - self.row.len()));
+            self.row.extend_from_slice(now);
+            bytes = later;
+            if self.row.len() == full {
+                self.code_row()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn code_row(&mut self) -> Result<()> {
+        for (index, unit) in self.encoder.row(&self.row)? {
+            self.sinks[index].write(unit)?;
+        }
+        self.row.clear();
+        Ok(())
+    }
+
+    /// The coded chunk.
+    ///
+    /// # Errors
+    /// Those of scratch files.
+    pub fn finish(mut self) -> Result<Coded> {
+        if !self.row.is_empty() {
+            self.code_row()?;
+        }
+        Ok(Coded {
+            size: self.size,
+            sha256: self.hasher.finish(),
+            layout: self.layout,
+            units: self.encoder.finish().into_iter().map(UnitChecksums).collect(),
+            shards: self.sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
+        })
+    }
+}
+
 /// Where a shard grows.
-enum Sink {
+pub(super) enum Sink {
     Memory(Vec<u8>),
     Scratch(ScratchFile),
 }
 
 impl Sink {
-    fn write(&mut self, unit: &[u8]) -> Result<()> {
+    pub fn write(&mut self, unit: &[u8]) -> Result<()> {
         match self {
             Self::Memory(bytes) => bytes.extend_from_slice(unit),
             Self::Scratch(file) => file.write(unit)?,
@@ -153,7 +229,7 @@ impl Sink {
         Ok(())
     }
 
-    fn seal(self) -> Result<Body> {
+    pub fn seal(self) -> Result<Body> {
         match self {
             Self::Memory(bytes) => Ok(Body::from(bytes)),
             Self::Scratch(file) => file.seal(),
@@ -260,7 +336,17 @@ impl Pool {
         })
     }
 
-    async fn put_shard(&self, chunk: ChunkId, mut target: Target, body: &Body, plan: &Plan) -> Result<Place> {
+    /// Puts one copy of a shard, where its remote fails for good on another one.
+    ///
+    /// # Errors
+    /// As [`Pool::put_chunk`].
+    pub(super) async fn put_shard(
+        &self,
+        chunk: ChunkId,
+        mut target: Target,
+        body: &Body,
+        plan: &Plan,
+    ) -> Result<Place> {
         loop {
             #[allow(clippy::cast_possible_truncation, reason = "random bits")]
             let nonce = Nonce(if self.journal.rules().unique_names { self.env.random() as u64 } else { 0 });

@@ -1,7 +1,10 @@
 //! Tests of care over remotes in memory. One binary: `mod` every file here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod convert;
 mod health;
+mod rebuild;
+mod repair;
 mod verify;
 mod watch;
 
@@ -9,29 +12,33 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use rclonepool_core::id::PoolId;
-use rclonepool_core::pool::{ShardStat, Source, UploadOptions};
+use rclonepool_core::pool::{ShardStat, Source, UploadOptions, UploadReport};
 use rclonepool_core::testing::fault::SplitMix;
 use rclonepool_core::testing::world::World;
-use rclonepool_core::{Monitor, Pool, PoolPath};
+use rclonepool_core::{Monitor, Pool, PoolPath, Result};
 
 /// Repeatable bytes that do not compress.
 pub fn content(seed: u64, size: usize) -> Bytes {
     let mut random = SplitMix(seed);
-    let mut bytes = Vec::with_capacity(size + 8);
-    while bytes.len() < size {
-        bytes.extend_from_slice(&random.bits().to_le_bytes());
-    }
-    bytes.truncate(size);
-    bytes.into()
+    (0..size.div_ceil(8)).flat_map(|_| random.bits().to_le_bytes()).take(size).collect()
 }
 
 pub fn path(text: &str) -> PoolPath {
     PoolPath::new(text).unwrap()
 }
 
-pub async fn put(pool: &Arc<Pool>, to: &str, bytes: &Bytes) {
-    let options = UploadOptions::default();
-    pool.upload(Source::Bytes(bytes.clone()), &path(to), &options, &Monitor::default()).await.unwrap();
+pub async fn try_put(pool: &Arc<Pool>, to: &str, bytes: &Bytes) -> Result<UploadReport> {
+    pool.upload(Source::Bytes(bytes.clone()), &path(to), &UploadOptions::default(), &Monitor::default()).await
+}
+
+pub async fn put(pool: &Arc<Pool>, to: &str, bytes: &Bytes) -> UploadReport {
+    try_put(pool, to, bytes).await.unwrap()
+}
+
+pub async fn get(pool: &Arc<Pool>, from: &str) -> Result<Bytes> {
+    let mut out = Vec::new();
+    pool.read_to(&path(from), None, &mut out, &Monitor::default()).await?;
+    Ok(out.into())
 }
 
 /// A pool of `n` remotes, and the world it lies in.
@@ -50,4 +57,24 @@ pub async fn shards(pool: &Pool, of: &str) -> Vec<Vec<ShardStat>> {
 /// The number of the world's remote that a shard lies on.
 pub fn at(shard: &ShardStat) -> usize {
     shard.remote.trim_start_matches('m').trim_end_matches(':').parse().unwrap()
+}
+
+/// The number of the store that holds an object.
+pub fn store_of(world: &World, object: &str) -> Option<usize> {
+    world.stores.iter().position(|store| store.object(object).is_some())
+}
+
+/// Takes a shard's object away.
+pub fn remove(world: &World, shard: &ShardStat) {
+    let at = store_of(world, &shard.object).unwrap();
+    assert!(world.stores[at].remove(&shard.object));
+}
+
+/// Every shard of the file lies whole where the journal says, in as many objects as there are places.
+pub async fn assert_whole(world: &World, pool: &Arc<Pool>, of: &str) {
+    for shard in shards(pool, of).await.into_iter().flatten() {
+        let at = store_of(world, &shard.object).unwrap_or_else(|| panic!("{} is nowhere", shard.object));
+        assert_eq!(world.stores[at].object(&shard.object).unwrap().len() as u64, shard.size, "{}", shard.object);
+        assert_eq!(shard.remote, format!("m{at}:"), "{}", shard.object);
+    }
 }

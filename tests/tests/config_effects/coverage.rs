@@ -55,13 +55,14 @@ const TESTED: [(&str, &str); 44] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 23] = [
+const LATER: [(&str, &str, Option<&str>); 24] = [
     ("enable_chunk_cache", "1", Some("true")),
     ("chunk_cache_size_mb", "0", None),
     ("enable_prefetch", "1", Some("true")),
     ("prefetch_chunks", "65", None),
     ("auto_rebalance", "1", Some("true")),
     ("rebalance_threshold", "0", None),
+    ("auto_heal", "1", Some("true")),
     ("enable_deduplication", "1", Some("true")),
     ("enable_compression", "1", Some("true")),
     ("compression_level", "23", None),

@@ -11,6 +11,7 @@ mod json;
 mod membership;
 mod over_rclone;
 mod paths;
+mod rebuild;
 mod transfer;
 mod verify;
 mod wizard;

@@ -16,6 +16,8 @@ const COMMANDS: [&[&str]; 25] = [
     &["status"],
     &["verify"],
     &["health"],
+    &["rebuild"],
+    &["repair"],
     &["remotes"],
     &["remotes", "list"],
     &["remotes", "add"],
