@@ -6,12 +6,16 @@
 
 mod apply;
 mod findings;
+mod live;
 mod local;
 mod query;
+mod waits;
 #[cfg(test)]
 mod tests;
 
 pub use findings::{Damage, Finding};
+pub(crate) use live::{Census, Keep, Kept, Lot, ObjectState};
+pub use live::Killer;
 pub use local::{KnownCommit, Mark};
 pub use query::{Chunk, Listed, RemoteUse};
 
@@ -26,7 +30,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, Stamp};
 
 /// Raised whenever the tables change shape; an index of another version is made anew.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared: all there are.
@@ -43,7 +47,7 @@ CREATE TABLE versions(id INTEGER PRIMARY KEY, path TEXT NOT NULL, stamp BLOB NOT
 CREATE INDEX versions_path ON versions(path, stamp);
 CREATE INDEX versions_commit ON versions(commit_id);
 CREATE TABLE refs(chunk BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(chunk, version)) WITHOUT ROWID;
-CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL,
+CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL, purge INTEGER NOT NULL,
                      seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE live(path TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL)
   WITHOUT ROWID;
@@ -62,6 +66,7 @@ CREATE TABLE uploads(upload BLOB PRIMARY KEY, stamp BLOB NOT NULL, ended INTEGER
 CREATE TABLE upload_chunks(upload BLOB NOT NULL, chunk BLOB NOT NULL, PRIMARY KEY(upload, chunk)) WITHOUT ROWID;
 CREATE TABLE findings(chunk BLOB NOT NULL, nonce BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT NULL,
                       remote BLOB NOT NULL, damage TEXT NOT NULL, PRIMARY KEY(chunk, nonce)) WITHOUT ROWID;
+CREATE TABLE waits(what BLOB PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE verified(chunk BLOB PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX verified_seen ON verified(seen);
 CREATE TABLE resume(source TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(source, n)) WITHOUT ROWID;

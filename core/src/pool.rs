@@ -26,7 +26,7 @@ pub use download::{DownloadOptions, DownloadReport};
 pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
 pub use members::MemberChange;
-pub use namespace::{Changed, ChunkStat, ShardStat, Stat};
+pub use namespace::{Changed, DeleteOptions, ChunkStat, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
 pub use status::{PoolStatus, RemoteReport, RemoteState, tolerated};
 pub use tree::{Filter, LinkPolicy};
@@ -83,6 +83,10 @@ pub struct Settings {
     pub commit_quorum: Option<u32>,
     /// Skip the upload of what is there already.
     pub duplicate_detection: bool,
+    /// How long deleted and overwritten versions stay restorable, in hours.
+    pub trash_hours: u64,
+    /// Whether no other machine writes to the pool, so that space may be freed without a grace.
+    pub sole_writer: bool,
     /// Digests of whole files to keep.
     pub file_hashes: Vec<crate::config::FileHash>,
     /// How long a closing pool waits for slow remotes to take its commits.

@@ -131,6 +131,8 @@ impl Settings {
             temp_dir: config.temp_dir.clone(),
             commit_quorum: config.commit_quorum,
             duplicate_detection: config.enable_duplicate_detection,
+            trash_hours: config.trash_retention_hours,
+            sole_writer: config.sole_writer,
             file_hashes: config.file_hashes.clone(),
             offer_timeout: Duration::from_secs(config.commit_offer_timeout),
         }

@@ -123,6 +123,8 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         temp_dir: None,
         commit_quorum: None,
         duplicate_detection: true,
+        trash_hours: 0,
+        sole_writer: false,
         file_hashes: Vec::new(),
         offer_timeout: Duration::from_secs(3600),
     }
