@@ -7,6 +7,7 @@
 mod apply;
 mod findings;
 mod live;
+mod lock;
 mod local;
 mod query;
 mod waits;
@@ -16,6 +17,7 @@ mod tests;
 pub use findings::{Damage, Finding};
 pub(crate) use live::{Census, Keep, Kept, Lot, ObjectState};
 pub use live::Killer;
+pub use lock::PoolLock;
 pub use local::{KnownCommit, Mark};
 pub use query::{Chunk, Listed, RemoteUse};
 
@@ -76,6 +78,8 @@ CREATE TABLE resume(source TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL
 #[derive(Debug)]
 pub struct Index {
     connection: Mutex<Connection>,
+    /// What processes of this machine lock; none beside an index that only this process has.
+    lock_file: Option<PathBuf>,
     // A private index is deleted with this.
     _temporary: Option<tempfile::TempPath>,
 }
@@ -92,13 +96,14 @@ impl Index {
         // The names of all files lie in it.
         crate::local::private_directory(directory).map_err(io)?;
         let file = directory.join(format!("{pool}.sqlite"));
+        let lock_file = Some(directory.join(format!("{pool}.lock")));
         match Self::open_file(&file) {
-            Ok(connection) => Ok(Self { connection: Mutex::new(connection), _temporary: None }),
+            Ok(connection) => Ok(Self { connection: Mutex::new(connection), lock_file, _temporary: None }),
             // It is a cache: one that is damaged or of another version is made anew.
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::warn!("the index {} is rebuilt from the remotes: {error}", file.display());
                 remove_database(&file)?;
-                Ok(Self { connection: Mutex::new(Self::open_file(&file)?), _temporary: None })
+                Ok(Self { connection: Mutex::new(Self::open_file(&file)?), lock_file, _temporary: None })
             }
             Err(error) => Err(error),
         }
@@ -112,7 +117,7 @@ impl Index {
         let file = tempfile::Builder::new().prefix("rclonepool-index-").tempfile();
         let path = file.map_err(|e| Error::io("cannot make a temporary index", e))?.into_temp_path();
         let connection = Self::open_file(&path)?;
-        Ok(Self { connection: Mutex::new(connection), _temporary: Some(path) })
+        Ok(Self { connection: Mutex::new(connection), lock_file: None, _temporary: Some(path) })
     }
 
     /// An index in memory.
@@ -123,7 +128,7 @@ impl Index {
         let connection = Connection::open_in_memory().map_err(failed)?;
         connection.execute_batch(TABLES).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self { connection: Mutex::new(connection), _temporary: None })
+        Ok(Self { connection: Mutex::new(connection), lock_file: None, _temporary: None })
     }
 
     fn open_file(file: &Path) -> Result<Connection> {

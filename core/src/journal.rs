@@ -64,6 +64,18 @@ pub struct Rules {
     pub anti_entropy: bool,
     /// Nothing rests on a commit that fewer than W remotes hold.
     pub complete_before_consume: bool,
+    /// A collector marks a chunk before it drops it.
+    pub condemn_first: bool,
+    /// A collector waits between the mark and the drop.
+    pub grace_before_drop: bool,
+    /// A collector looks once more, after the grace, before it drops what it condemned.
+    pub look_before_drop: bool,
+    /// A collector commits that something is dropped before it deletes it.
+    pub drop_before_delete: bool,
+    /// A version whose chunk is condemned, but not dropped, does not hide the older one from care.
+    pub shadow: bool,
+    /// Space is freed without a grace only by a process that is alone.
+    pub alone_for_no_grace: bool,
 }
 
 impl Default for Rules {
@@ -81,6 +93,12 @@ impl Default for Rules {
             join_complete: true,
             anti_entropy: true,
             complete_before_consume: true,
+            condemn_first: true,
+            grace_before_drop: true,
+            look_before_drop: true,
+            drop_before_delete: true,
+            shadow: true,
+            alone_for_no_grace: true,
         }
     }
 }

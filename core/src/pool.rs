@@ -43,7 +43,7 @@ use tokio::sync::{RwLock, Semaphore};
 use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
-use crate::index::Index;
+use crate::index::{Index, PoolLock};
 use crate::journal::{Journal, Receipt, View};
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
@@ -258,6 +258,17 @@ impl Pool {
     /// Where a shard object lies on its remote.
     fn shard_object(&self, chunk: crate::id::ChunkId, index: u8, nonce: crate::id::Nonce) -> String {
         format!("{}/{}/{chunk}.{index}.{nonce}", self.settings.data_prefix, chunk.directory())
+    }
+
+    /// Keeps space from being freed without a grace on this machine, as long as data is being stored.
+    pub(crate) async fn lock_storing(&self) -> Result<PoolLock> {
+        loop {
+            if let Some(lock) = self.index.lock_shared()? {
+                return Ok(lock);
+            }
+            // Somebody frees space; that ends by itself.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Takes the result of a commit that refers to no data that could have been marked.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::{Index, Mark, failed, id_bytes, malformed, query, stamp_from, unsigned};
 use crate::env::Moment;
 use crate::error::Result;
-use crate::id::{ChunkId, Nonce, Stamp};
+use crate::id::{ChunkId, Nonce, RemoteId, Stamp};
 use crate::journal::commit::CommitName;
 use crate::journal::record::{Entry, Place};
 use crate::path::PoolPath;
@@ -109,6 +109,29 @@ impl Index {
         })?;
         Ok(lots)
     }
+
+    /// The version of a row.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn version(&self, id: i64) -> Result<Entry> {
+        entry(&self.lock(), id)
+    }
+
+    /// Whether an upload was renewed less than `grace_ms` ago and has not ended.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn has_uploads(&self, now: &Moment, grace_ms: u64) -> Result<bool> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT wall_ms, boot_id, boot_ms FROM uploads JOIN sights ON sights.id = uploads.seen WHERE NOT ended",
+            )
+            .map_err(failed)?;
+        let mut rows = statement.query_map([], super::findings::moment).map_err(failed)?;
+        rows.try_fold(false, |any, seen| Ok(any || now.since(&seen?) < grace_ms)).map_err(failed)
+    }
 }
 
 impl Census<'_> {
@@ -120,11 +143,12 @@ impl Census<'_> {
             }
             Ok(())
         })?;
-        self.each("SELECT chunk, version FROM refs", |row| Ok((chunk(row, 0)?, row.get::<_, i64>(1)?)), |(c, v)| {
-            kept.contains(&v).then_some(c)
-        })?
-        .into_iter()
-        .for_each(|chunk| drop(self.live.insert(chunk)));
+        let needed = self.each(
+            "SELECT chunk, version FROM refs",
+            |row| Ok((chunk(row, 0)?, row.get::<_, i64>(1)?)),
+            |(chunk, version)| kept.contains(&version).then_some(chunk),
+        )?;
+        self.live.extend(needed);
         let (now, upload_ms) = (self.keep.now, self.keep.upload_ms);
         let uploads = self.each(
             "SELECT wall_ms, boot_id, boot_ms, chunk FROM uploads JOIN sights ON sights.id = uploads.seen
@@ -160,12 +184,26 @@ impl Census<'_> {
     /// # Errors
     /// Those of the database.
     pub fn entry(&self, id: i64) -> Result<Entry> {
-        let body: Vec<u8> = self
-            .db
-            .prepare_cached("SELECT body FROM versions WHERE id = ?")
-            .and_then(|mut s| s.query_row([id], |row| row.get(0)))
+        entry(self.db, id)
+    }
+
+    /// Calls `each` with the remote and the bytes of every object that records name for a chunk.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn sizes(&self, chunk: ChunkId, mut each: impl FnMut(RemoteId, u64)) -> Result<()> {
+        let mut statement =
+            self.db.prepare_cached("SELECT remote, size FROM shards WHERE chunk = ?").map_err(failed)?;
+        let rows = statement
+            .query_map([id_bytes(chunk.0)], |row| {
+                Ok((RemoteId(u128::from_be_bytes(row.get(0)?)), unsigned(row.get(1)?)))
+            })
             .map_err(failed)?;
-        serde_json::from_slice(&body).map_err(malformed)
+        for row in rows {
+            let (remote, bytes) = row.map_err(failed)?;
+            each(remote, bytes);
+        }
+        Ok(())
     }
 
     /// Whether what a path shows refers to the chunk.
@@ -244,6 +282,33 @@ impl Census<'_> {
         Ok(current.map_or(ObjectState::Current, ObjectState::Older))
     }
 
+    /// Every shard and where it is, as the newest record says.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn current_places(&self, mut each: impl FnMut(ChunkId, &Place)) -> Result<()> {
+        let mut statement = self
+            .db
+            .prepare_cached(
+                "SELECT idx, copy, remote, nonce, chunk FROM shards ORDER BY chunk, idx, copy, stamp, nonce",
+            )
+            .map_err(failed)?;
+        let rows = statement.query_map([], |row| Ok((chunk(row, 4)?, query::place(row)?))).map_err(failed)?;
+        let mut last: Option<(ChunkId, Place)> = None;
+        for row in rows {
+            let (chunk, place) = row.map_err(failed)?;
+            if let Some((before, old)) = last.replace((chunk, place))
+                && (before, old.index, old.copy) != (chunk, place.index, place.copy)
+            {
+                each(before, &old);
+            }
+        }
+        if let Some((chunk, place)) = last {
+            each(chunk, &place);
+        }
+        Ok(())
+    }
+
     /// Every place a record names of a chunk's shards, older ones first.
     fn places(&self, chunk: ChunkId) -> Result<Vec<(Stamp, Place)>> {
         let mut statement = self
@@ -282,6 +347,14 @@ impl Census<'_> {
         let read = |text: &String| serde_json::from_str::<Resumable>(text).ok().map(|r| r.0.chunk);
         Ok(texts.iter().filter_map(read).collect())
     }
+}
+
+fn entry(db: &Connection, id: i64) -> Result<Entry> {
+    let body: Vec<u8> = db
+        .prepare_cached("SELECT body FROM versions WHERE id = ?")
+        .and_then(|mut s| s.query_row([id], |row| row.get(0)))
+        .map_err(failed)?;
+    serde_json::from_slice(&body).map_err(malformed)
 }
 
 /// The beginning of what an upload keeps of a chunk it stored.

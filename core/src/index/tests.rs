@@ -1,6 +1,7 @@
 //! The index is a function of the set of commits: held against a second, slow merge.
 
 mod generate;
+mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -118,6 +118,7 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
+        let _storing = self.lock_storing().await?;
         let view = self.view_for_writing().await?;
         for (_, path) in sources {
             self.check_target(path)?;

@@ -97,6 +97,9 @@ impl Prepared {
 impl Pool {
     /// Stores one file at `path`.
     ///
+    /// Where the remotes are full, the trash is emptied for it, oldest first; what that frees is there for a later
+    /// attempt.
+    ///
     /// # Errors
     /// `SourceChanged` when the file changed while it was read; `AlreadyExists` when `path` is a
     /// directory; `Full`, `Unavailable` and their kin from the remotes. Nothing is then visible at `path`;
@@ -108,6 +111,20 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
+        match self.upload_once(source, path, options, monitor).await {
+            Err(error) if error.kind() == ErrorKind::Full => Err(self.make_room(error, monitor).await),
+            done => done,
+        }
+    }
+
+    async fn upload_once(
+        self: &Arc<Self>,
+        source: Source,
+        path: &PoolPath,
+        options: &UploadOptions,
+        monitor: &Monitor,
+    ) -> Result<UploadReport> {
+        let _storing = self.lock_storing().await?;
         let view = self.view_for_writing().await?;
         self.check_file_target(path)?;
         let mut source = Some(source);

@@ -17,6 +17,8 @@ mod verdict;
 use std::fmt;
 
 pub use collector::collect;
+#[cfg(test)]
+pub(crate) use collector::live;
 pub use plan::{Action, Content, MachinePlan, Plan, Step, What};
 
 use crate::error::Result;

@@ -1,0 +1,1 @@
+//! Rules of freeing, each switched off: then something is lost, and otherwise not.
