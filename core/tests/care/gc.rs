@@ -305,7 +305,7 @@ async fn a_suspect_remote_stops_deletion() {
     pool.delete(&path("/go"), false).await.unwrap();
     let shards: Vec<String> = world.stores[0].names().into_iter().filter(|name| name.starts_with("data/")).collect();
     let taken: Vec<_> = shards.iter().map(|name| (name, world.stores[0].object(name).unwrap())).collect();
-    shards.iter().for_each(|name| drop(world.stores[0].remove(name)));
+    assert!(shards.iter().all(|name| world.stores[0].remove(name)));
     let error = gc(&pool).await.unwrap_err();
     assert_eq!((error.kind(), error.remote()), (ErrorKind::Busy, Some("m0:")), "{error}");
     let accept = GcOptions { accept_loss: true, ..GcOptions::default() };

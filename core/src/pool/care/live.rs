@@ -131,7 +131,7 @@ impl Pool {
             let unknown = members.into_iter().filter(|id| !listed.contains_key(id)).collect();
             let seen: BTreeSet<_> = view.held.values().flatten().collect();
             let whole = self.journal.rules().complete_before_consume;
-            let mut found = None;
+            let (mut found, mut suspect) = (None, None);
             let mut waits = Waits::default();
             self.index.census(&self.keep_by()?, |census| {
                 // Another process may have merged what this view did not complete.
@@ -139,12 +139,20 @@ impl Pool {
                     return Ok(());
                 }
                 if !accept_loss {
-                    self.refuse_suspects(census, &inventory, &listed)?;
+                    suspect = suspects(census, &inventory, &listed)?;
                 }
                 waits.known = census.waits()?;
                 found = Some(self.judge_all(census, &inventory, &listed, times, &mut waits)?);
                 Ok(())
             })?;
+            if let Some((remote, absent, all)) = suspect {
+                return Err(Error::new(
+                    ErrorKind::Busy,
+                    format!("{absent} of its {all} shards look absent: nothing is deleted while it is suspect"),
+                )
+                .on_remote(self.remote_label(remote))
+                .hint("see what happened to it (`verify --quick`); --accept-loss goes on as it is"));
+            }
             if let Some(orphans) = found {
                 let over = waits.over(&listed);
                 let new = waits.needed.iter().filter(|key| !waits.known.contains_key(*key)).map(Vec::as_slice);
@@ -153,34 +161,6 @@ impl Pool {
             }
         }
         Err(Error::new(ErrorKind::Busy, "other processes keep writing to the pool").hint("repeat it a little later"))
-    }
-
-    /// Deletion waits for the user's word while a remote looks as if it had lost its data.
-    fn refuse_suspects(
-        &self,
-        census: &Census<'_>,
-        inventory: &Inventory,
-        listed: &BTreeMap<RemoteId, &[ShardObject]>,
-    ) -> Result<()> {
-        let mut counts = BTreeMap::<RemoteId, (u64, u64)>::new();
-        census.current_places(|chunk, place| {
-            if listed.contains_key(&place.remote) {
-                let (all, absent) = counts.entry(place.remote).or_default();
-                *all += 1;
-                *absent += u64::from(inventory.size(chunk, place) == Ok(None));
-            }
-        })?;
-        for (remote, (all, absent)) in counts {
-            if absent >= SUSPECT && absent * 100 > all {
-                return Err(Error::new(
-                    ErrorKind::Busy,
-                    format!("{absent} of its {all} shards look absent: nothing is deleted while it is suspect"),
-                )
-                .on_remote(self.remote_label(remote))
-                .hint("see what happened to it (`verify --quick`); --accept-loss goes on as it is"));
-            }
-        }
-        Ok(())
     }
 
     fn judge_all(
@@ -267,6 +247,26 @@ impl Pool {
         let marked_is_dead = !self.journal.rules().look_before_drop;
         Ok(census.live.contains(&chunk) && !(marked_is_dead && census.mark(chunk)?.is_some()))
     }
+}
+
+/// A remote that looks as if it had lost its data, with how many of how many shards: deletion waits for the user's
+/// word.
+fn suspects(
+    census: &Census<'_>,
+    inventory: &Inventory,
+    listed: &BTreeMap<RemoteId, &[ShardObject]>,
+) -> Result<Option<(RemoteId, u64, u64)>> {
+    let mut counts = BTreeMap::<RemoteId, (u64, u64)>::new();
+    census.current_places(|chunk, place| {
+        if listed.contains_key(&place.remote) {
+            let (all, absent) = counts.entry(place.remote).or_default();
+            *all += 1;
+            *absent += u64::from(inventory.size(chunk, place) == Ok(None));
+        }
+    })?;
+    let is_suspect = |(all, absent): &(u64, u64)| *absent >= SUSPECT && absent * 100 > *all;
+    let found = counts.into_iter().find(|(_, counts)| is_suspect(counts));
+    Ok(found.map(|(remote, (all, absent))| (remote, absent, all)))
 }
 
 /// What waits on this machine, under keys of bytes.
