@@ -283,11 +283,16 @@ impl Pool {
             }
             self.free_orphans(&GcOptions::default(), monitor).await.map(Some)
         };
+        let said = |what: String| {
+            let full = Error::new(ErrorKind::Full, format!("{}; {what}", error.message()));
+            let full = error.remote().into_iter().fold(full, |full, remote| full.on_remote(remote));
+            error.path().into_iter().fold(full, |full, path| full.at_path(path))
+        };
         match freed.await {
-            Ok(Some(report)) if report.reclaimed > 0 => {
-                error.hint(format!("the trash was emptied, and {} bytes are free now: repeat the upload", report.reclaimed))
-            }
-            Ok(Some(_)) => error.hint("the trash was emptied; `rclonepool gc` frees the space after 24 hours"),
+            Ok(Some(report)) if report.reclaimed > 0 => said(format!("the trash was emptied: {} bytes are free now", report.reclaimed))
+                .hint("repeat the upload"),
+            Ok(Some(_)) => said("the trash was emptied for it".into())
+                .hint("`rclonepool gc` frees the space 24 hours from now; free space elsewhere, raise a quota or add a remote"),
             Ok(None) => error,
             Err(why) => {
                 tracing::info!("no room could be made: {why}");
