@@ -81,6 +81,10 @@ pub enum Command {
     #[command(alias = "df")]
     Status(cmd::status::Args),
     #[command(subcommand)]
+    Trash(cmd::trash::Args),
+    Orphans(cmd::orphans::Args),
+    Gc(cmd::gc::Args),
+    #[command(subcommand)]
     Remotes(cmd::remotes::Args),
     #[command(subcommand)]
     Config(cmd::config::Args),
@@ -103,6 +107,9 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Mkdir(_) => "mkdir",
             Self::Status(_) => "status",
+            Self::Trash(_) => "trash",
+            Self::Orphans(_) => "orphans",
+            Self::Gc(_) => "gc",
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",

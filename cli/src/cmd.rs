@@ -5,15 +5,18 @@ pub mod completions;
 pub mod config;
 pub mod delete;
 pub mod download;
+pub mod gc;
 pub mod init;
 pub mod ls;
 pub mod mkdir;
 pub mod mv;
+pub mod orphans;
 pub mod recovery_sheet;
 pub mod remotes;
 pub mod stat;
 pub mod status;
 mod transfer;
+pub mod trash;
 pub mod upload;
 pub mod version;
 mod words;
@@ -39,6 +42,9 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Delete(args) => delete::run(args, context).await,
         Command::Mkdir(args) => mkdir::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::Trash(args) => trash::run(args, context).await,
+        Command::Orphans(args) => orphans::run(args, context).await,
+        Command::Gc(args) => gc::run(args, context).await,
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,

@@ -110,6 +110,24 @@ impl Index {
         Ok(lots)
     }
 
+    /// How many versions lie in the trash, and their bytes.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(crate) fn trash_totals(&self, keep: &Keep) -> Result<(u64, u64)> {
+        let (db, mut versions, mut bytes) = (self.lock(), 0, 0);
+        if keep.trash_ms > 0 {
+            scan(&db, keep, None, |lot| {
+                if matches!(lot.kept, Some(Kept::Trashed(..))) {
+                    versions += 1;
+                    bytes += entry(&db, lot.id)?.content.size();
+                }
+                Ok(())
+            })?;
+        }
+        Ok((versions, bytes))
+    }
+
     /// The version of a row.
     ///
     /// # Errors

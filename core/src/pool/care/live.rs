@@ -87,7 +87,7 @@ impl Pool {
     }
 
     /// By what the index keeps versions and chunks.
-    pub(super) fn keep_by(&self) -> Result<Keep> {
+    pub(in crate::pool) fn keep_by(&self) -> Result<Keep> {
         let (now, shadow) = (self.env.now(), self.journal.rules().shadow);
         Ok(Keep { now, trash_ms: self.trash_ms()?, upload_ms: GRACE_MS, shadow })
     }
