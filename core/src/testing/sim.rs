@@ -7,6 +7,7 @@
 //! against what readers see, during the history and at its end by a machine that knows nothing.
 
 mod actions;
+mod care;
 mod collector;
 mod machine;
 mod plan;

@@ -3,6 +3,7 @@
 
 mod freeing;
 mod gc;
+mod simulation;
 mod trash;
 
 use std::sync::Arc;

@@ -6,6 +6,7 @@
 
 mod coverage;
 mod format;
+mod freeing;
 mod journal;
 mod placement;
 mod rclone;

@@ -76,7 +76,7 @@ fn at(boot_ms: u64) -> Moment {
 #[test]
 fn a_version_stays_for_the_time_since_it_was_killed() {
     let mut generator = Generator::new(1);
-    let mut entry = |generator: &mut Generator| {
+    let entry = |generator: &mut Generator| {
         let Record::Entry(entry) = generator.inline("/f", 3) else { panic!() };
         entry
     };

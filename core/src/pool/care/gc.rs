@@ -82,9 +82,20 @@ impl Pool {
     /// done.
     pub async fn free_orphans(&self, options: &GcOptions, monitor: &Monitor) -> Result<GcReport> {
         let (times, lock) = self.times(options, monitor).await?;
+        self.free_by(times, lock, options.accept_loss, monitor).await
+    }
+
+    /// As [`Pool::free_orphans`], by these times, while `lock` is held.
+    pub(crate) async fn free_by(
+        &self,
+        times: Times,
+        lock: Option<PoolLock>,
+        accept_loss: bool,
+        monitor: &Monitor,
+    ) -> Result<GcReport> {
         let mut report = GcReport { at_once: times.grace_ms == 0, ..GcReport::default() };
         loop {
-            let survey = monitor.run(self.survey(times, options.accept_loss)).await?;
+            let survey = monitor.run(self.survey(times, accept_loss)).await?;
             if report.at_once && self.journal.rules().alone_for_no_grace && !survey.unknown.is_empty() {
                 return Err(Error::new(ErrorKind::Unavailable, "space is freed at once only with all remotes online"));
             }

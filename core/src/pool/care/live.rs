@@ -61,7 +61,7 @@ pub struct Orphan {
 
 /// By what times garbage is freed.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Times {
+pub(crate) struct Times {
     /// How long an object without any record is left alone.
     pub age_ms: u64,
     /// How long marks wait.

@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 29] = [
     &[],
     &["init"],
     &["upload"],
@@ -14,6 +14,12 @@ const COMMANDS: [&[&str]; 23] = [
     &["delete"],
     &["mkdir"],
     &["status"],
+    &["trash"],
+    &["trash", "list"],
+    &["trash", "restore"],
+    &["trash", "empty"],
+    &["orphans"],
+    &["gc"],
     &["remotes"],
     &["remotes", "list"],
     &["remotes", "add"],
