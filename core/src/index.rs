@@ -7,18 +7,18 @@
 mod apply;
 mod findings;
 mod live;
-mod lock;
 mod local;
+mod lock;
 mod query;
-mod waits;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 pub use findings::{Damage, Finding};
-pub(crate) use live::{Census, Keep, Kept, Lot, ObjectState};
 pub use live::Killer;
-pub use lock::PoolLock;
+pub(crate) use live::{Census, Keep, Kept, Lot, ObjectState};
 pub use local::{KnownCommit, Mark};
+pub use lock::PoolLock;
 pub use query::{Chunk, Listed, RemoteUse};
 
 use std::path::{Path, PathBuf};

@@ -26,7 +26,7 @@ pub use download::{DownloadOptions, DownloadReport};
 pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
 pub use members::MemberChange;
-pub use namespace::{Changed, DeleteOptions, ChunkStat, ShardStat, Stat};
+pub use namespace::{Changed, ChunkStat, DeleteOptions, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
 pub use status::{PoolStatus, RemoteReport, RemoteState, tolerated};
 pub use tree::{Filter, LinkPolicy};

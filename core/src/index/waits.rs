@@ -48,7 +48,6 @@ pub(super) fn all(db: &Connection) -> Result<BTreeMap<Vec<u8>, Moment>> {
     let mut statement = db
         .prepare_cached("SELECT wall_ms, boot_id, boot_ms, what FROM waits JOIN sights ON sights.id = waits.seen")
         .map_err(failed)?;
-    let rows =
-        statement.query_map([], |row| Ok((row.get(3)?, super::findings::moment(row)?))).map_err(failed)?;
+    let rows = statement.query_map([], |row| Ok((row.get(3)?, super::findings::moment(row)?))).map_err(failed)?;
     rows.collect::<rusqlite::Result<_>>().map_err(failed)
 }

@@ -260,7 +260,12 @@ mod tests {
     fn sample(records: u32) -> Commit {
         let record = |n| {
             let stamp = Stamp { ms: 1, counter: n, writer: WriterId(3) };
-            Record::Deleted(Deleted { path: PoolPath::new(&format!("/{n}")).unwrap(), stamp, of: Stamp::ZERO, purge: false })
+            Record::Deleted(Deleted {
+                path: PoolPath::new(&format!("/{n}")).unwrap(),
+                stamp,
+                of: Stamp::ZERO,
+                purge: false,
+            })
         };
         Commit::new(PoolId(1), (0..records).map(record).collect())
     }

@@ -11,6 +11,7 @@ mod trash;
 
 pub use gc::{GcOptions, GcReport};
 pub use inventory::{Inventory, ShardObject};
+#[cfg(any(test, feature = "testing"))]
 pub(crate) use live::Times;
 pub use live::{GRACE_MS, Orphan, Stage};
 pub use orphans::{Orphans, RemoteOrphans};

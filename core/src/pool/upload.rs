@@ -72,6 +72,9 @@ pub struct UploadReport {
     pub failed: u64,
     /// Acknowledged without a view, or by fewer remotes than the rule asks for.
     pub stale: bool,
+    /// Whether a file failed for want of space.
+    #[serde(skip)]
+    pub full: bool,
 }
 
 /// A file whose data is stored, ready to be committed.
@@ -452,6 +455,7 @@ async fn join_front(puts: &mut VecDeque<AbortOnDropHandle<Result<StoredChunk>>>)
 impl UploadReport {
     pub(super) fn fail(&mut self, monitor: &Monitor, path: String, error: &Error) {
         self.failed += 1;
+        self.full |= error.kind() == ErrorKind::Full;
         monitor.event(&Event::FileFailed { path, error: error.to_string() });
     }
 

@@ -303,7 +303,11 @@ async fn a_sole_writer_beside_an_upload(off: impl Fn(&mut Rules)) -> Result<()> 
     uploads.delete(&path("/f"), false).await?;
     frees.sync().await?;
     let report = gc(&frees).await?;
-    if report.at_once && report.objects > 0 { Ok(()) } else { Err(Error::new(ErrorKind::Internal, "nothing was freed")) }
+    if report.at_once && report.objects > 0 {
+        Ok(())
+    } else {
+        Err(Error::new(ErrorKind::Internal, "nothing was freed"))
+    }
 }
 
 #[tokio::test(start_paused = true)]

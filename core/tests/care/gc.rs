@@ -45,9 +45,8 @@ async fn killed_upload(world: &World, id: rclonepool_core::id::PoolId, index: &A
     let pool = world.open_as(id, world.machine(), &crash, index.clone()).await.unwrap();
     let before = objects(world);
     crash.arm(12);
-    let done = pool
-        .upload(Source::File(file.to_owned()), &path("/f"), &UploadOptions::default(), &Monitor::default())
-        .await;
+    let done =
+        pool.upload(Source::File(file.to_owned()), &path("/f"), &UploadOptions::default(), &Monitor::default()).await;
     done.unwrap_err();
     assert!(objects(world) > before, "the upload died too early");
 }
@@ -131,7 +130,11 @@ async fn gc_runs_while_others_upload() {
         let (_, one, two) = tokio::join!(upload, gc(&first), gc(&second));
         // Others that keep writing are a reason to come again, and no other is.
         for done in [one, two] {
-            assert!(done.as_ref().is_ok_and(|_| true) || done.as_ref().is_err_and(|e| matches!(e.kind(), ErrorKind::Busy | ErrorKind::Unavailable)), "{done:?}");
+            assert!(
+                done.as_ref().is_ok_and(|_| true)
+                    || done.as_ref().is_err_and(|e| matches!(e.kind(), ErrorKind::Busy | ErrorKind::Unavailable)),
+                "{done:?}"
+            );
         }
         world.pass(DAY);
     }

@@ -84,7 +84,8 @@ fn check_same_pool(path: &std::path::Path, found: &Found) -> Result<()> {
 }
 
 fn write(file: &mut ConfigFile, config: &Config, found: &Found) {
-    let PoolRecord { pool, redundancy, chunk_size, strategy, data_prefix, commit_quorum, trash_hours, .. } = &found.pool;
+    let PoolRecord { pool, redundancy, chunk_size, strategy, data_prefix, commit_quorum, trash_hours, .. } =
+        &found.pool;
     // As given first, then as the pool knows the others.
     let mut labels: Vec<&String> = config.remotes.iter().filter(|label| found.here.contains_key(*label)).collect();
     labels.extend(found.here.keys().filter(|label| !config.remotes.contains(label)));

@@ -98,10 +98,7 @@ fn a_version_stays_for_the_time_since_it_was_killed() {
     assert_eq!(fates(&index, 120, 100), [deleted, None]);
     assert_eq!(fates(&index, 130, 100), [None, None]);
     assert_eq!(fates(&index, 30, 0), [None, None]);
-    let index = story(&[
-        Record::Entry(first.clone()),
-        Record::Entry(second.clone()),
-        kills(first.stamp, true, &mut generator),
-    ]);
+    let index =
+        story(&[Record::Entry(first.clone()), Record::Entry(second.clone()), kills(first.stamp, true, &mut generator)]);
     assert_eq!(fates(&index, 30, 100), [Some(Kept::Shown), None], "purged");
 }

@@ -239,8 +239,11 @@ impl Pool {
         let stale = receipt.stale;
         self.keep_view(receipt.view).await;
         if stale {
-            return Err(Error::new(ErrorKind::Unavailable, "the marks reached too few remotes; nothing more was freed")
-                .hint("bring the pool's remotes online and repeat it: it goes on where it stopped"));
+            return Err(Error::new(
+                ErrorKind::Unavailable,
+                "the marks reached too few remotes; nothing more was freed",
+            )
+            .hint("bring the pool's remotes online and repeat it: it goes on where it stopped"));
         }
         Ok(())
     }

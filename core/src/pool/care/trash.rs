@@ -149,7 +149,11 @@ impl Pool {
         let mut restored = Restored { paths: Vec::new(), bytes: 0, stale: false };
         let mut records = Vec::new();
         for entry in wanted {
-            if entry.content.is_directory() { self.check_target(&entry.path)? } else { self.check_file_target(&entry.path)? }
+            if entry.content.is_directory() {
+                self.check_target(&entry.path)?
+            } else {
+                self.check_file_target(&entry.path)?
+            }
             restored.bytes += entry.content.size();
             restored.paths.push(entry.path.clone());
             records.push(Record::Entry(Entry { stamp: Stamp::ZERO, rev: 0, ..entry }));
@@ -206,8 +210,11 @@ impl Pool {
         if view.complete {
             return Ok(());
         }
-        Err(Error::new(ErrorKind::Unavailable, format!("the trash is {what} only with a view: {}", view.lacks.join("; ")))
-            .hint("bring the pool's remotes online"))
+        Err(Error::new(
+            ErrorKind::Unavailable,
+            format!("the trash is {what} only with a view: {}", view.lacks.join("; ")),
+        )
+        .hint("bring the pool's remotes online"))
     }
 
     /// Empties the trash where a remote is short of space (less than a twentieth of it, at most 10 GiB, is

@@ -18,7 +18,9 @@ pub(super) async fn collect(pool: &Pool, grace: Duration) -> Result<String> {
     for wait in [true, false] {
         let freed = match pool.free_by(times, None, false, &Monitor::default()).await {
             Ok(report) => format!("marked {}, dropped {}, deleted {}", report.marked, report.dropped, report.objects),
-            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Busy) => format!("nothing: {error}"),
+            Err(error) if matches!(error.kind(), ErrorKind::Unavailable | ErrorKind::Busy) => {
+                format!("nothing: {error}")
+            }
             Err(error) => return Err(error),
         };
         said = format!("{said}{freed}; ");
