@@ -91,7 +91,7 @@ fn every_key_has_its_test() {
         assert!(tested.contains(&key.as_str()), "{key} has no test");
     }
     assert_eq!(tested.len(), keys.len(), "each once");
-    let sources = ["coverage", "format", "journal", "placement", "rclone", "transfer"];
+    let sources = ["coverage", "format", "freeing", "journal", "placement", "rclone", "transfer"];
     let text: String = sources
         .iter()
         .map(|name| rclonepool_tests::repository::read(format!("tests/tests/config_effects/{name}.rs")))
