@@ -85,6 +85,10 @@ pub enum Command {
     Rebuild(cmd::rebuild::Args),
     Repair(cmd::repair::Args),
     #[command(subcommand)]
+    Trash(cmd::trash::Args),
+    Orphans(cmd::orphans::Args),
+    Gc(cmd::gc::Args),
+    #[command(subcommand)]
     Remotes(cmd::remotes::Args),
     #[command(subcommand)]
     Config(cmd::config::Args),
@@ -111,6 +115,9 @@ impl Command {
             Self::Health(_) => "health",
             Self::Rebuild(_) => "rebuild",
             Self::Repair(_) => "repair",
+            Self::Trash(_) => "trash",
+            Self::Orphans(_) => "orphans",
+            Self::Gc(_) => "gc",
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",

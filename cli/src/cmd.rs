@@ -5,11 +5,13 @@ pub mod completions;
 pub mod config;
 pub mod delete;
 pub mod download;
+pub mod gc;
 pub mod health;
 pub mod init;
 pub mod ls;
 pub mod mkdir;
 pub mod mv;
+pub mod orphans;
 pub mod rebuild;
 pub mod recovery_sheet;
 pub mod remotes;
@@ -17,6 +19,7 @@ pub mod repair;
 pub mod stat;
 pub mod status;
 mod transfer;
+pub mod trash;
 pub mod upload;
 pub mod verify;
 pub mod version;
@@ -47,6 +50,9 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Health(args) => health::run(args, context).await,
         Command::Rebuild(args) => rebuild::run(args, context).await,
         Command::Repair(args) => repair::run(args, context).await,
+        Command::Trash(args) => trash::run(args, context).await,
+        Command::Orphans(args) => orphans::run(args, context).await,
+        Command::Gc(args) => gc::run(args, context).await,
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,

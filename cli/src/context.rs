@@ -149,6 +149,17 @@ impl Context {
         Monitor::new(Arc::new(|_| ()), self.cancel.clone())
     }
 
+    /// Stops when the user says so, and passes notices on.
+    pub fn notices(&self) -> Monitor {
+        let ui = self.ui.clone();
+        let listener = move |event: &rclonepool_core::monitor::Event| {
+            if let rclonepool_core::monitor::Event::Notice { message } = event {
+                ui.log("note", message);
+            }
+        };
+        Monitor::new(Arc::new(listener), self.cancel.clone())
+    }
+
     async fn report_view(&self, pool: &Pool) {
         let view = pool.view().await;
         for status in &view.remotes {

@@ -2,6 +2,7 @@
 //! core.
 #![forbid(unsafe_code)]
 
+mod age;
 mod args;
 mod cmd;
 mod context;

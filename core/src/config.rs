@@ -150,6 +150,15 @@ pub struct Config {
     /// Whether an upload skips files that the pool already holds.
     pub enable_duplicate_detection: bool,
 
+    /// How long deleted and overwritten files can be brought back with `trash restore`; 0: not at all.
+    /// The trash is emptied earlier, oldest first, where a remote runs short of space.
+    #[schemars(range(min = 0, max = 876_000), extend("x-unit" = "hours"))]
+    pub trash_retention_hours: u64,
+
+    /// Whether no other machine ever writes to the pool: `gc` and `orphans` then free space at once, where
+    /// nothing is being uploaded and all remotes are online, and not after a grace of 24 hours.
+    pub sole_writer: bool,
+
     /// Whether an upload moves several shards at a time.
     pub parallel_uploads: bool,
 
@@ -344,6 +353,8 @@ impl Default for Config {
             enable_manifest_cache: true,
             manifest_cache_dir: "~/.cache/rclonepool".into(),
             enable_duplicate_detection: true,
+            trash_retention_hours: 24,
+            sole_writer: false,
             parallel_uploads: true,
             parallel_downloads: true,
             max_parallel_workers: 4,

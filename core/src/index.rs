@@ -6,15 +6,21 @@
 
 mod apply;
 mod findings;
+mod live;
 mod local;
+mod lock;
 mod query;
 mod shards;
 mod survey;
 #[cfg(test)]
 mod tests;
+mod waits;
 
 pub use findings::{Damage, Finding};
+pub use live::Killer;
+pub(crate) use live::{Census, Keep, Kept, Lot, ObjectState};
 pub use local::{KnownCommit, Mark};
+pub use lock::PoolLock;
 pub use query::{Chunk, Listed, RemoteUse};
 pub use survey::{LiveFile, Shape, Surveyed, VersionId};
 
@@ -30,7 +36,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, Stamp};
 
 /// Raised whenever the tables change shape; an index of another version is made anew.
-const SCHEMA: i64 = 3;
+const SCHEMA: i64 = 4;
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared: all there are.
@@ -47,7 +53,7 @@ CREATE TABLE versions(id INTEGER PRIMARY KEY, path TEXT NOT NULL, stamp BLOB NOT
 CREATE INDEX versions_path ON versions(path, stamp);
 CREATE INDEX versions_commit ON versions(commit_id);
 CREATE TABLE refs(chunk BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(chunk, version)) WITHOUT ROWID;
-CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL,
+CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL, purge INTEGER NOT NULL,
                      seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE live(path TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL)
   WITHOUT ROWID;
@@ -66,6 +72,7 @@ CREATE TABLE uploads(upload BLOB PRIMARY KEY, stamp BLOB NOT NULL, ended INTEGER
 CREATE TABLE upload_chunks(upload BLOB NOT NULL, chunk BLOB NOT NULL, PRIMARY KEY(upload, chunk)) WITHOUT ROWID;
 CREATE TABLE findings(chunk BLOB NOT NULL, nonce BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT NULL,
                       remote BLOB NOT NULL, damage TEXT NOT NULL, PRIMARY KEY(chunk, nonce)) WITHOUT ROWID;
+CREATE TABLE waits(what BLOB PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE verified(chunk BLOB PRIMARY KEY, seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE INDEX verified_seen ON verified(seen);
 CREATE TABLE resume(source TEXT NOT NULL, n INTEGER NOT NULL, body TEXT NOT NULL, PRIMARY KEY(source, n)) WITHOUT ROWID;
@@ -77,6 +84,8 @@ pub struct Index {
     connection: Mutex<Connection>,
     /// Whether what refers to a dropped chunk is void; always, but where a simulation shows what that prevents.
     void: AtomicBool,
+    /// What processes of this machine lock; none beside an index that only this process has.
+    lock_file: Option<PathBuf>,
     // A private index is deleted with this.
     _temporary: Option<tempfile::TempPath>,
 }
@@ -93,13 +102,14 @@ impl Index {
         // The names of all files lie in it.
         crate::local::private_directory(directory).map_err(io)?;
         let file = directory.join(format!("{pool}.sqlite"));
+        let lock_file = Some(directory.join(format!("{pool}.lock")));
         match Self::open_file(&file) {
-            Ok(connection) => Ok(Self::over(connection)),
+            Ok(connection) => Ok(Self::over(connection, lock_file)),
             // It is a cache: one that is damaged or of another version is made anew.
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 tracing::warn!("the index {} is rebuilt from the remotes: {error}", file.display());
                 remove_database(&file)?;
-                Ok(Self::over(Self::open_file(&file)?))
+                Ok(Self::over(Self::open_file(&file)?, lock_file))
             }
             Err(error) => Err(error),
         }
@@ -113,7 +123,7 @@ impl Index {
         let file = tempfile::Builder::new().prefix("rclonepool-index-").tempfile();
         let path = file.map_err(|e| Error::io("cannot make a temporary index", e))?.into_temp_path();
         let connection = Self::open_file(&path)?;
-        Ok(Self { _temporary: Some(path), ..Self::over(connection) })
+        Ok(Self { _temporary: Some(path), ..Self::over(connection, None) })
     }
 
     /// An index in memory.
@@ -124,11 +134,11 @@ impl Index {
         let connection = Connection::open_in_memory().map_err(failed)?;
         connection.execute_batch(TABLES).map_err(failed)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
-        Ok(Self::over(connection))
+        Ok(Self::over(connection, None))
     }
 
-    fn over(connection: Connection) -> Self {
-        Self { connection: Mutex::new(connection), void: AtomicBool::new(true), _temporary: None }
+    fn over(connection: Connection, lock_file: Option<PathBuf>) -> Self {
+        Self { connection: Mutex::new(connection), lock_file, void: AtomicBool::new(true), _temporary: None }
     }
 
     /// Switches the void rule off, to show what it prevents.

@@ -26,7 +26,7 @@ pub use download::{DownloadOptions, DownloadReport};
 pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
 pub use members::MemberChange;
-pub use namespace::{Changed, ChunkStat, ShardStat, Stat};
+pub use namespace::{Changed, ChunkStat, DeleteOptions, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
 pub use status::{PoolStatus, RemoteReport, RemoteState, tolerated};
 pub use tree::{Filter, LinkPolicy};
@@ -44,7 +44,7 @@ use tokio_util::sync::CancellationToken;
 use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
-use crate::index::{Finding, Index};
+use crate::index::{Finding, Index, PoolLock};
 use crate::journal::{Journal, Receipt, View};
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
@@ -86,6 +86,10 @@ pub struct Settings {
     pub auto_heal: bool,
     /// Skip the upload of what is there already.
     pub duplicate_detection: bool,
+    /// How long deleted and overwritten versions stay restorable, in hours.
+    pub trash_hours: u64,
+    /// Whether no other machine writes to the pool, so that space may be freed without a grace.
+    pub sole_writer: bool,
     /// Digests of whole files to keep.
     pub file_hashes: Vec<crate::config::FileHash>,
     /// How long a closing pool waits for slow remotes to take its commits.
@@ -271,6 +275,17 @@ impl Pool {
     /// Where a shard object lies on its remote.
     fn shard_object(&self, chunk: crate::id::ChunkId, index: u8, nonce: crate::id::Nonce) -> String {
         format!("{}/{}/{chunk}.{index}.{nonce}", self.settings.data_prefix, chunk.directory())
+    }
+
+    /// Keeps space from being freed without a grace on this machine, as long as data is being stored.
+    pub(crate) async fn lock_storing(&self) -> Result<PoolLock> {
+        loop {
+            if let Some(lock) = self.index.lock_shared()? {
+                return Ok(lock);
+            }
+            // Somebody frees space; that ends by itself.
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Takes the result of a commit that refers to no data that could have been marked.

@@ -181,7 +181,7 @@ mod tests {
             assert_eq!(rclonepool_error_status(err) as i32, -8);
             assert_eq!(rclonepool_error_retryable(err), 1);
             let text = CStr::from_ptr(rclonepool_error_message(err)).to_str().unwrap();
-            assert_eq!(text, "remote mega1:: 429\\0 too many (wait)");
+            assert_eq!(text, "remote mega1: 429\\0 too many (wait)");
             rclonepool_error_free(err);
         }
     }

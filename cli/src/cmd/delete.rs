@@ -1,5 +1,6 @@
 //! `delete`.
 
+use rclonepool_core::pool::DeleteOptions;
 use rclonepool_core::{ErrorKind, PoolPath, Result};
 use serde_json::json;
 
@@ -11,7 +12,8 @@ use crate::ui::describe;
 
 /// Delete files, and with -r directories (also: rm)
 ///
-/// What nothing refers to any more is collected later, so the space is not free at once.
+/// Files go to the trash: `trash restore` brings them back for trash_retention_hours. `gc` frees the space of what
+/// is not kept any more.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Files or directories of the pool
@@ -21,6 +23,10 @@ pub struct Args {
     /// Delete directories and all that lies in them
     #[arg(short, long)]
     recursive: bool,
+
+    /// Not to the trash: gone for good, with older versions of it
+    #[arg(long)]
+    purge: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<()> {
@@ -31,9 +37,10 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     }
     context
         .with_pool(&config, async |pool| {
+            let options = DeleteOptions { recursive: args.recursive, purge: args.purge };
             let (mut entries, mut stale, mut failed) = (0, false, 0);
             for path in &paths {
-                match context.change(pool.delete(path, args.recursive)).await {
+                match context.change(pool.delete_with(path, &options)).await {
                     Ok(changed) => {
                         entries += changed.entries;
                         stale |= changed.stale;

@@ -54,6 +54,10 @@ fn print(context: &Context, status: &PoolStatus) -> Result<()> {
     out.line(&format!("Pool {}, redundancy {}", status.pool, status.redundancy))?;
     let (files, plain, stored) = (count(status.files, "file"), size(status.bytes), size(status.stored));
     out.line(&format!("  {files}, {plain}; {stored} on the remotes"))?;
+    if status.trash_versions > 0 {
+        let versions = count(status.trash_versions, "version");
+        out.line(&format!("  the trash: {versions}, {}", size(status.trash_bytes)))?;
+    }
     out.line(&match status.free {
         Some(free) => format!("  {} still fit (free space after redundancy)", size(free)),
         None => "  how much still fits is not known: not all remotes tell their free space; give remote_quotas".into(),

@@ -160,9 +160,10 @@ impl Merge<'_> {
                 Record::Deleted(r) => {
                     let (of, stamp) = (stamp_bytes(r.of), stamp_bytes(r.stamp));
                     self.execute(
-                        "INSERT INTO deleted(path, of, stamp, seen) VALUES(?1, ?2, ?3, ?4) ON CONFLICT DO UPDATE
-                         SET of = ?2, stamp = ?3, seen = ?4 WHERE (?2, ?3) > (of, stamp)",
-                        params![r.path.as_str(), of, stamp, sight],
+                        "INSERT INTO deleted(path, of, stamp, seen, purge) VALUES(?1, ?2, ?3, ?4, ?5)
+                         ON CONFLICT DO UPDATE
+                         SET of = ?2, stamp = ?3, seen = ?4, purge = ?5 WHERE (?2, ?3) > (of, stamp)",
+                        params![r.path.as_str(), of, stamp, sight, r.purge],
                     )?;
                     self.touched.insert(r.path.as_str().into());
                 }

@@ -6,9 +6,9 @@ use rusqlite::{OptionalExtension, params};
 
 use super::{Index, failed, id_bytes, malformed};
 use crate::error::Result;
-use crate::id::{ChunkId, RemoteId, Stamp};
+use crate::id::{ChunkId, Nonce, RemoteId, Stamp};
 use crate::journal::commit::CommitName;
-use crate::journal::record::{Dropped, Entry};
+use crate::journal::record::{Dropped, Entry, Place};
 use crate::path::PoolPath;
 
 /// What the index knows of a commit.
@@ -31,6 +31,8 @@ pub enum Mark {
     Condemned,
     /// Gone for ever.
     Dropped,
+    /// An object it was put in is being deleted.
+    Astray,
     /// Put where another remote turned out to lie. Only the writer knows; the journal says nothing of it.
     Misplaced,
 }
@@ -186,6 +188,28 @@ impl Index {
             }
         }
         Ok(marks)
+    }
+
+    /// Whether a shard object is dropped by itself.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn is_dropped(&self, chunk: ChunkId, nonce: Nonce) -> Result<bool> {
+        self.lock()
+            .prepare_cached("SELECT 1 FROM dropped_objects WHERE chunk = ? AND nonce = ?")
+            .and_then(|mut s| s.exists(params![id_bytes(chunk.0), nonce.0.to_be_bytes()]))
+            .map_err(failed)
+    }
+
+    /// Whether a record names an object, not dropped, for the shard that `place` is of.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn has_place(&self, chunk: ChunkId, place: &Place) -> Result<bool> {
+        self.lock()
+            .prepare_cached("SELECT 1 FROM shards WHERE chunk = ? AND idx = ? AND copy = ?")
+            .and_then(|mut s| s.exists(params![id_bytes(chunk.0), place.index, place.copy]))
+            .map_err(failed)
     }
 
     /// Every version of a path that a commit in force holds, latest first, void ones included.

@@ -239,15 +239,18 @@ impl Index {
     /// # Errors
     /// Those of the database.
     pub fn deleted(&self, path: &PoolPath) -> Result<Option<Deleted>> {
-        let row: Option<(Vec<u8>, Vec<u8>)> = self
+        let row: Option<(Vec<u8>, Vec<u8>, bool)> = self
             .lock()
-            .query_row("SELECT of, stamp FROM deleted WHERE path = ?", [path.as_str()], |r| Ok((r.get(0)?, r.get(1)?)))
+            .query_row("SELECT of, stamp, purge FROM deleted WHERE path = ?", [path.as_str()], |r| {
+                Ok((r.get(0)?, r.get(1)?, r.get(2)?))
+            })
             .optional()
             .map_err(failed)?;
-        let made = |(of, stamp): (Vec<u8>, Vec<u8>)| Deleted {
+        let made = |(of, stamp, purge): (Vec<u8>, Vec<u8>, bool)| Deleted {
             path: path.clone(),
             stamp: super::stamp_from(&stamp),
             of: super::stamp_from(&of),
+            purge,
         };
         Ok(row.map(made))
     }

@@ -1,6 +1,7 @@
 //! The index is a function of the set of commits: held against a second, slow merge.
 
 mod generate;
+mod live;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -226,7 +227,7 @@ fn maintenance_never_wins_over_a_later_write_of_the_user() {
     // Of one stamp the higher revision counts, and one deletion kills both.
     let two = [commits[0].clone(), commits[2].clone()];
     assert_eq!(applied(&two).entry(&path("/f")).unwrap(), Some(care.clone()));
-    let deleted = Deleted { path: path("/f"), stamp: generator.stamp(), of: care.stamp };
+    let deleted = Deleted { path: path("/f"), stamp: generator.stamp(), of: care.stamp, purge: false };
     let three = [two.to_vec(), vec![generator.commit(vec![Record::Deleted(deleted)])]].concat();
     assert_eq!(applied(&three).entry(&path("/f")).unwrap(), None);
 }

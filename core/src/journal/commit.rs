@@ -24,7 +24,7 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// The features this library knows; a commit that requires another cannot be read by it, and one
 /// that uses another cannot be rewritten by it.
-pub const FEATURES: &[&str] = &[];
+pub const FEATURES: &[&str] = &["trash"];
 
 /// What a commit object holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,10 +55,11 @@ pub struct Commit {
 impl Commit {
     /// A commit of `records`, which have their stamps.
     pub fn new(pool: PoolId, records: Vec<Record>) -> Self {
+        let uses: std::collections::BTreeSet<&str> = records.iter().filter_map(Record::uses).collect();
         Self {
             format: FORMAT,
             requires: Vec::new(),
-            uses: Vec::new(),
+            uses: uses.into_iter().map(str::to_owned).collect(),
             pool,
             supersedes: Vec::new(),
             part_of: None,
@@ -259,7 +260,12 @@ mod tests {
     fn sample(records: u32) -> Commit {
         let record = |n| {
             let stamp = Stamp { ms: 1, counter: n, writer: WriterId(3) };
-            Record::Deleted(Deleted { path: PoolPath::new(&format!("/{n}")).unwrap(), stamp, of: Stamp::ZERO })
+            Record::Deleted(Deleted {
+                path: PoolPath::new(&format!("/{n}")).unwrap(),
+                stamp,
+                of: Stamp::ZERO,
+                purge: false,
+            })
         };
         Commit::new(PoolId(1), (0..records).map(record).collect())
     }

@@ -14,8 +14,9 @@ use super::record::{Entry, Record, canonical};
 use super::sync::{object, read_commit};
 use super::{Journal, View};
 use crate::error::Result;
-use crate::id::ChunkId;
-use crate::index::{KnownCommit, Mark};
+use crate::id::{ChunkId, Stamp};
+use crate::index::{Keep, Kept, KnownCommit, Mark};
+use crate::path::PoolPath;
 use crate::remote::read_whole;
 
 /// How many commits of one tier are merged.
@@ -114,18 +115,31 @@ impl Journal {
     pub(crate) fn merge(&self, commits: &BTreeMap<CommitName, Commit>) -> Result<Commit> {
         let mut marked = BTreeSet::<ChunkId>::new();
         let mut kept = BTreeMap::<(u8, String), Vec<Record>>::new();
+        // The paths with versions here, and how far the deletions here kill them.
+        let mut paths = BTreeMap::<PoolPath, Stamp>::new();
+        let mut killed = BTreeMap::<PoolPath, Stamp>::new();
         for record in commits.values().flat_map(|c| &c.records) {
             let records = kept.entry(key(record)).or_default();
             if !records.contains(record) {
                 records.push(record.clone());
             }
             match record {
-                Record::Entry(entry) => marked.extend(entry.content.extents().iter().map(|e| e.chunk)),
+                Record::Entry(entry) => {
+                    marked.extend(entry.content.extents().iter().map(|e| e.chunk));
+                    paths.insert(entry.path.clone(), Stamp::ZERO);
+                }
+                Record::Deleted(r) => {
+                    let of = killed.entry(r.path.clone()).or_insert(r.of);
+                    *of = (*of).max(r.of);
+                }
                 Record::Chunk(chunk) => drop(marked.insert(chunk.chunk)),
                 Record::Shard(shard) => drop(marked.insert(shard.chunk)),
                 Record::Condemned(mark) => drop(marked.insert(mark.chunk)),
                 _ => {}
             }
+        }
+        for (path, of) in &mut paths {
+            *of = killed.get(path).copied().unwrap_or(*of);
         }
         let marks = self.index.marks(marked)?;
         let dropped = |chunk: &ChunkId| marks.get(chunk) == Some(&Mark::Dropped);
@@ -136,12 +150,17 @@ impl Journal {
                 Some(Record::Pool(_) | Record::Remote(_) | Record::Deleted(_) | Record::Upload(_)) => {
                     keep_greatest(records)
                 }
-                Some(Record::Entry(_)) if self.rules.shadow => keep_versions(records, &dropped),
-                Some(Record::Entry(_)) => keep_greatest(records),
+                Some(Record::Entry(_)) if !self.rules.shadow => keep_greatest(records),
+                Some(Record::Entry(_)) => {}
                 Some(Record::Chunk(r)) if dropped(&r.chunk) => records.clear(),
                 Some(Record::Shard(r)) if dropped(&r.chunk) => records.clear(),
                 Some(Record::Condemned(r)) if dropped(&r.chunk) => records.clear(),
                 _ => {}
+            }
+        }
+        for (path, of) in paths {
+            if let Some(records) = kept.get_mut(&(ENTRY, path.to_string())) {
+                keep_versions(records, &dropped, of, &self.trashed(&path)?);
             }
         }
         let mut records: Vec<Record> = kept.into_values().flatten().collect();
@@ -178,6 +197,17 @@ impl Journal {
             self.remove_superseded(view, &result, names.iter()).await?;
         }
         Ok(())
+    }
+
+    /// The versions of a path that lie in the trash.
+    fn trashed(&self, path: &PoolPath) -> Result<BTreeSet<Stamp>> {
+        let trash_ms = self.index.pool()?.map_or(0, |pool| pool.trash_hours).saturating_mul(3_600_000);
+        if trash_ms == 0 {
+            return Ok(BTreeSet::new());
+        }
+        let keep = Keep { now: self.env.now(), trash_ms, upload_ms: 0, shadow: self.rules.shadow };
+        let lots = self.index.lots(&keep, path)?;
+        Ok(lots.iter().filter(|lot| matches!(lot.kept, Some(Kept::Trashed(..)))).map(|lot| lot.stamp).collect())
     }
 
     /// Deletes the inputs on each remote where the merged commit reads back.
@@ -223,6 +253,9 @@ impl Journal {
     }
 }
 
+/// What the keys of entries begin with.
+const ENTRY: u8 = 4;
+
 /// What records are about: those of one key compete.
 fn key(record: &Record) -> (u8, String) {
     match record {
@@ -230,7 +263,7 @@ fn key(record: &Record) -> (u8, String) {
         Record::Remote(r) => (1, r.remote.to_string()),
         Record::Chunk(r) => (2, r.chunk.to_string()),
         Record::Shard(r) => (3, format!("{}.{}.{}", r.chunk, r.place.index, r.place.copy)),
-        Record::Entry(r) => (4, r.path.to_string()),
+        Record::Entry(r) => (ENTRY, r.path.to_string()),
         Record::Deleted(r) => (5, r.path.to_string()),
         // Each upload record names other chunks, so each is its own key.
         Record::Upload(r) => (6, format!("{}.{}", r.upload, r.stamp)),
@@ -261,8 +294,14 @@ fn keep_greatest(records: &mut Vec<Record>) {
 }
 
 /// Keeps every version whose data may still be there: an older one counts again when a newer one turns
-/// out void. A version without chunks can never be void, so what is older and without chunks can go.
-fn keep_versions(records: &mut Vec<Record>, dropped: &dyn Fn(&ChunkId) -> bool) {
+/// out void. A version without chunks can never be void, so what is older and without chunks can go, and so can
+/// one that a deletion beside it kills; but not while it lies in the trash.
+fn keep_versions(
+    records: &mut Vec<Record>,
+    dropped: &dyn Fn(&ChunkId) -> bool,
+    killed: Stamp,
+    trashed: &BTreeSet<Stamp>,
+) {
     fn chunks(record: &Record) -> impl Iterator<Item = &ChunkId> {
         let entry: Option<&Entry> = if let Record::Entry(entry) = record { Some(entry) } else { None };
         entry.into_iter().flat_map(|e| e.content.extents().iter().map(|x| &x.chunk))
@@ -270,7 +309,8 @@ fn keep_versions(records: &mut Vec<Record>, dropped: &dyn Fn(&ChunkId) -> bool) 
     let last_plain = records.iter().rposition(|r| chunks(r).next().is_none());
     let mut n = 0;
     records.retain(|record| {
-        let shadowed = chunks(record).next().is_none() && last_plain.is_some_and(|last| n < last);
+        let beaten = last_plain.is_some_and(|last| n < last) || record.stamp() <= killed;
+        let shadowed = chunks(record).next().is_none() && beaten && !trashed.contains(&record.stamp());
         n += 1;
         !shadowed && !chunks(record).any(dropped)
     });

@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 
 use super::commit::{Commit, CommitName};
 use super::membership::{Membership, Reach};
-use super::record::{Record, canonical};
+use super::record::{Place, Record, canonical};
 use super::sync::object;
 use super::{Journal, View};
 use crate::error::{Error, ErrorKind, Result};
@@ -24,8 +24,8 @@ pub struct Receipt {
     /// Acknowledged on less than a view or less than W remotes: another writer's change may have been
     /// missed, and fewer losses are survived until the other remotes have it.
     pub stale: bool,
-    /// Chunks the commit refers to that are being deleted, or were put where another remote turned out to
-    /// lie: NOT acknowledged. The caller stores their bytes under new ids and commits again.
+    /// Chunks the commit refers to that are being deleted, or that have a shard in an object that is, or where
+    /// another remote turned out to lie: NOT acknowledged. The caller stores their bytes under new ids and commits again.
     pub marked: BTreeMap<ChunkId, Mark>,
     /// What the look after the commit saw.
     pub view: View,
@@ -59,8 +59,8 @@ impl Journal {
         view.check_format()?;
         let chunks = referenced(&records);
         // Nobody picks a marked chunk.
-        let marked =
-            if self.rules.look_after_commit { self.index.marks(chunks.iter().copied())? } else { BTreeMap::new() };
+        let objects = objects(&records);
+        let marked = if self.rules.look_after_commit { self.marked(&chunks, &objects)? } else { BTreeMap::new() };
         if !marked.is_empty() {
             return Ok(Receipt { names: Vec::new(), stale: !view.complete, marked, view: self.sync().await? });
         }
@@ -84,7 +84,7 @@ impl Journal {
             names.push(name);
         }
         let after = self.sync().await?;
-        let mut marked = if self.rules.look_after_commit { self.index.marks(chunks)? } else { BTreeMap::new() };
+        let mut marked = if self.rules.look_after_commit { self.marked(&chunks, &objects)? } else { BTreeMap::new() };
         for (name, held) in names.iter().zip(&mut held) {
             held.extend(after.held.iter().filter(|(_, commits)| commits.contains(name)).map(|(id, _)| *id));
         }
@@ -105,6 +105,24 @@ impl Journal {
         let stored = unmarked.all(|(_, remotes)| remotes.is_subset(&confirmed));
         let stale = !view.complete || !after.complete || reach < Reach::Quorum || !stored;
         Ok(Receipt { names, stale, marked, view: after })
+    }
+
+    /// The marks on chunks, and on the objects that shards of them were put in.
+    fn marked(
+        &self,
+        chunks: &BTreeSet<ChunkId>,
+        objects: &[(ChunkId, Place, bool)],
+    ) -> Result<BTreeMap<ChunkId, Mark>> {
+        let mut marked = BTreeMap::new();
+        for (chunk, place, moved) in objects {
+            // A chunk's record may be repeated after care moved its shards: those count.
+            let dropped = self.index.is_dropped(*chunk, place.nonce)?;
+            if dropped && (*moved || !self.index.has_place(*chunk, place)?) {
+                marked.insert(*chunk, Mark::Astray);
+            }
+        }
+        marked.extend(self.index.marks(chunks.iter().copied())?);
+        Ok(marked)
     }
 
     /// The least that commits reached on those of their holders that `counts`.
@@ -254,6 +272,19 @@ fn places(records: &[Record]) -> BTreeMap<ChunkId, BTreeSet<RemoteId>> {
         }
     }
     places
+}
+
+/// The objects that records say shards were put in, and whether they say so of that shard alone.
+fn objects(records: &[Record]) -> Vec<(ChunkId, Place, bool)> {
+    let mut objects = Vec::new();
+    for record in records {
+        match record {
+            Record::Chunk(r) => objects.extend(r.shards.iter().map(|place| (r.chunk, *place, false))),
+            Record::Shard(r) => objects.push((r.chunk, r.place, true)),
+            _ => {}
+        }
+    }
+    objects
 }
 
 /// The chunks that records make or refer to.

@@ -54,6 +54,15 @@ impl Record {
         }
     }
 
+    /// The feature a commit of this record uses, if any.
+    pub fn uses(&self) -> Option<&'static str> {
+        match self {
+            Self::Pool(r) if r.trash_hours > 0 => Some("trash"),
+            Self::Deleted(r) if r.purge => Some("trash"),
+            _ => None,
+        }
+    }
+
     /// Gives the record its stamp; done once, when its commit is made.
     pub fn set_stamp(&mut self, stamp: Stamp) {
         match self {
@@ -95,6 +104,9 @@ pub struct PoolRecord {
     /// The configured W, where it is above the rule's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub commit_quorum: Option<u32>,
+    /// How long deleted and overwritten versions stay restorable, in hours; 0: not at all.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub trash_hours: u64,
 }
 
 /// Where a remote stands in its membership. It only ever moves down this list.
@@ -266,6 +278,9 @@ pub struct Deleted {
     pub stamp: Stamp,
     /// The stamp of the version it saw.
     pub of: Stamp,
+    /// Whether what it kills is not to stay restorable.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
 }
 
 /// A chunk. Its size, layout and checksums never change; its shards' places may ([`ShardRecord`]).

@@ -30,6 +30,14 @@ pub struct Rules {
     pub complete_before_consume: bool,
     /// A collector looks once more, after the grace, before it drops what it condemned.
     pub look_before_drop: bool,
+    /// A collector marks a chunk before it drops it.
+    pub condemn_first: bool,
+    /// A collector waits between the mark and the drop.
+    pub grace_before_drop: bool,
+    /// A collector commits that something is dropped before it deletes it.
+    pub drop_before_delete: bool,
+    /// Space is freed without a grace only by a process that is alone.
+    pub alone_for_no_grace: bool,
     /// What refers to a dropped chunk does not count; the next older version does.
     pub void: bool,
     /// A version whose chunk is condemned, but not dropped, does not hide the older one from care.
@@ -68,6 +76,10 @@ impl Default for Rules {
             deletion_names_version: true,
             complete_before_consume: true,
             look_before_drop: true,
+            condemn_first: true,
+            grace_before_drop: true,
+            drop_before_delete: true,
+            alone_for_no_grace: true,
             void: true,
             shadow: true,
             keep_tombstones: true,

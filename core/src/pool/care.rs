@@ -4,21 +4,31 @@
 //! again: what is left is found anew from the journal, the listings and the findings.
 
 mod convert;
+mod gc;
 mod heal;
 mod health;
 mod inventory;
+mod live;
+mod orphans;
 mod rebuild;
 mod repair;
 mod restore;
 mod suspect;
+mod trash;
 mod verify;
 mod watch;
 
 pub use convert::{ConvertPlan, ConvertReport};
+pub use gc::{GcOptions, GcReport};
 pub use health::{Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts};
 pub use inventory::{Inventory, ShardObject};
+#[cfg(any(test, feature = "testing"))]
+pub(crate) use live::Times;
+pub use live::{GRACE_MS, Orphan, Stage};
+pub use orphans::{Orphans, RemoteOrphans};
 pub use rebuild::{DamagedChunk, DamagedRemote, RebuildOptions, RebuildPlan, RebuildReport, SuspectRemote};
 pub use repair::RepairReport;
 pub use suspect::Suspect;
+pub use trash::{EmptyOptions, Restored, Trashed};
 pub use verify::{Checked, CommitCheck, CommitFinding, RemoteVerified, VerifyLevel, VerifyOptions, VerifyReport};
 pub use watch::HealthWatch;

@@ -205,6 +205,7 @@ pub(super) fn pool_record(settings: &Settings, pool: PoolId, created_ms: u64) ->
         strategy: settings.strategy,
         data_prefix: settings.data_prefix.clone(),
         commit_quorum: settings.commit_quorum,
+        trash_hours: settings.trash_hours,
     }
 }
 

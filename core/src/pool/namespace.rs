@@ -180,10 +180,19 @@ impl Pool {
     /// # Errors
     /// `NotFound`; `InvalidArgument` for a directory without `recursive`, and for the root.
     pub async fn delete(&self, path: &PoolPath, recursive: bool) -> Result<Changed> {
+        self.delete_with(path, &DeleteOptions { recursive, purge: false }).await
+    }
+
+    /// As [`Pool::delete`], with all options.
+    ///
+    /// # Errors
+    /// As [`Pool::delete`].
+    pub async fn delete_with(&self, path: &PoolPath, options: &DeleteOptions) -> Result<Changed> {
+        let DeleteOptions { recursive, purge } = *options;
         let view = self.view_for_writing().await?;
         let mut records = Vec::new();
         let deleted =
-            |path: &PoolPath, of: Stamp| Record::Deleted(Deleted { path: path.clone(), stamp: Stamp::ZERO, of });
+            |path: &PoolPath, of: Stamp| Record::Deleted(Deleted { path: path.clone(), stamp: Stamp::ZERO, of, purge });
         if let Some(entry) = self.index.entry(path)? {
             records.push(deleted(path, self.killed(&entry)));
         }
@@ -242,7 +251,7 @@ impl Pool {
             let rest = entry.path.below(from).unwrap_or_default();
             let path = if rest.is_empty() { to.clone() } else { to.join(rest)? };
             let of = self.killed(&entry);
-            records.push(Record::Deleted(Deleted { path: entry.path.clone(), stamp: Stamp::ZERO, of }));
+            records.push(Record::Deleted(Deleted { path: entry.path.clone(), stamp: Stamp::ZERO, of, purge: false }));
             records.push(Record::Entry(Entry { path, stamp: Stamp::ZERO, rev: 0, ..entry }));
             Ok(())
         };
@@ -302,6 +311,15 @@ impl Pool {
     pub(super) fn now_ns(&self) -> i64 {
         i64::try_from(self.env.wall_ms()).unwrap_or(i64::MAX).saturating_mul(1_000_000)
     }
+}
+
+/// How to delete.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct DeleteOptions {
+    /// Directories too, and all that lies in them.
+    pub recursive: bool,
+    /// What is deleted cannot be brought back, and neither can older versions of it.
+    pub purge: bool,
 }
 
 /// What an operation on the namespace changed.

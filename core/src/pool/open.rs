@@ -132,6 +132,8 @@ impl Settings {
             commit_quorum: config.commit_quorum,
             auto_heal: config.auto_heal,
             duplicate_detection: config.enable_duplicate_detection,
+            trash_hours: config.trash_retention_hours,
+            sole_writer: config.sole_writer,
             file_hashes: config.file_hashes.clone(),
             offer_timeout: Duration::from_secs(config.commit_offer_timeout),
             health_check: config

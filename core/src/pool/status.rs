@@ -21,6 +21,10 @@ pub struct PoolStatus {
     pub files: u64,
     /// Their bytes, before redundancy.
     pub bytes: u64,
+    /// Versions in the trash.
+    pub trash_versions: u64,
+    /// Their bytes, before redundancy; what lies elsewhere in the pool too is counted here as well.
+    pub trash_bytes: u64,
     /// Bytes of shards on all remotes.
     pub stored: u64,
     /// The redundancy of new files.
@@ -70,6 +74,7 @@ impl Pool {
     pub async fn status(&self) -> Result<PoolStatus> {
         let view = self.view().await;
         let (files, bytes) = self.index.totals()?;
+        let (trash_versions, trash_bytes) = self.index.trash_totals(&self.keep_by()?)?;
         let used = self.index.remote_use()?;
         let records = self.index.remotes()?;
         let use_of = |id: RemoteId| used.iter().find(|(r, _)| *r == id).map(|(_, u)| *u).unwrap_or_default();
@@ -128,6 +133,8 @@ impl Pool {
             pool: self.id(),
             files,
             bytes,
+            trash_versions,
+            trash_bytes,
             stored: used.iter().map(|(_, u)| u.bytes).sum(),
             tolerated: tolerated(redundancy, members),
             redundancy,

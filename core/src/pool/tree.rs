@@ -103,6 +103,21 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
+        let report = self.upload_all_once(sources, options, monitor).await?;
+        if report.full {
+            let full = Error::new(ErrorKind::Full, "files were left out for want of space");
+            monitor.notice(self.make_room(full, monitor).await.to_string());
+        }
+        Ok(report)
+    }
+
+    async fn upload_all_once(
+        self: &Arc<Self>,
+        sources: &[(PathBuf, PoolPath)],
+        options: &UploadOptions,
+        monitor: &Monitor,
+    ) -> Result<UploadReport> {
+        let _storing = self.lock_storing().await?;
         let view = self.view_for_writing().await?;
         for (_, path) in sources {
             self.check_target(path)?;

@@ -72,6 +72,9 @@ pub struct UploadReport {
     pub failed: u64,
     /// Acknowledged without a view, or by fewer remotes than the rule asks for.
     pub stale: bool,
+    /// Whether a file failed for want of space.
+    #[serde(skip)]
+    pub full: bool,
 }
 
 /// A file whose data is stored, ready to be committed.
@@ -97,6 +100,9 @@ impl Prepared {
 impl Pool {
     /// Stores one file at `path`.
     ///
+    /// Where the remotes are full, the trash is emptied for it, oldest first; what that frees is there for a later
+    /// attempt.
+    ///
     /// # Errors
     /// `SourceChanged` when the file changed while it was read; `AlreadyExists` when `path` is a
     /// directory; `Full`, `Unavailable` and their kin from the remotes. Nothing is then visible at `path`;
@@ -108,6 +114,20 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
+        match self.upload_once(source, path, options, monitor).await {
+            Err(error) if error.kind() == ErrorKind::Full => Err(self.make_room(error, monitor).await),
+            done => done,
+        }
+    }
+
+    async fn upload_once(
+        self: &Arc<Self>,
+        source: Source,
+        path: &PoolPath,
+        options: &UploadOptions,
+        monitor: &Monitor,
+    ) -> Result<UploadReport> {
+        let _storing = self.lock_storing().await?;
         let view = self.view_for_writing().await?;
         self.check_file_target(path)?;
         let mut source = Some(source);
@@ -454,6 +474,7 @@ async fn join_one(puts: &mut FuturesUnordered<AbortOnDropHandle<Result<StoredChu
 impl UploadReport {
     pub(super) fn fail(&mut self, monitor: &Monitor, path: String, error: &Error) {
         self.failed += 1;
+        self.full |= error.kind() == ErrorKind::Full;
         monitor.event(&Event::FileFailed { path, error: error.to_string() });
     }
 

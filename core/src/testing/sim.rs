@@ -7,6 +7,7 @@
 //! against what readers see, during the history and at its end by a machine that knows nothing.
 
 mod actions;
+mod care;
 mod collector;
 mod machine;
 mod plan;
@@ -17,6 +18,8 @@ mod verdict;
 use std::fmt;
 
 pub use collector::collect;
+#[cfg(test)]
+pub(crate) use collector::live;
 pub use plan::{Action, Content, MachinePlan, Plan, Step, What};
 
 use crate::error::Result;

@@ -124,6 +124,8 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         commit_quorum: None,
         auto_heal: true,
         duplicate_detection: true,
+        trash_hours: 0,
+        sole_writer: false,
         file_hashes: Vec::new(),
         offer_timeout: Duration::from_secs(3600),
         health_check: Some(Duration::from_secs(3600)),

@@ -2,20 +2,31 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod convert;
+mod freeing;
+mod gc;
 mod health;
 mod rebuild;
 mod repair;
+mod simulation;
+mod trash;
 mod verify;
 mod watch;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
-use rclonepool_core::id::PoolId;
+use rclonepool_core::id::{ChunkId, PoolId};
+use rclonepool_core::index::Index;
+use rclonepool_core::pool::care::{GcOptions, GcReport};
 use rclonepool_core::pool::{ShardStat, Source, UploadOptions, UploadReport};
-use rclonepool_core::testing::fault::SplitMix;
+use rclonepool_core::testing::fault::{Crash, SplitMix};
+use rclonepool_core::testing::script::{Script, ScriptRemote};
 use rclonepool_core::testing::world::World;
 use rclonepool_core::{Monitor, Pool, PoolPath, Result};
+
+/// A little more than a grace.
+pub const DAY: Duration = Duration::from_secs(24 * 3600 + 60);
 
 /// Repeatable bytes that do not compress.
 pub fn content(seed: u64, size: usize) -> Bytes {
@@ -77,4 +88,39 @@ pub async fn assert_whole(world: &World, pool: &Arc<Pool>, of: &str) {
         assert_eq!(world.stores[at].object(&shard.object).unwrap().len() as u64, shard.size, "{}", shard.object);
         assert_eq!(shard.remote, format!("m{at}:"), "{}", shard.object);
     }
+}
+
+pub async fn gc(pool: &Pool) -> Result<GcReport> {
+    pool.gc(&GcOptions::default(), &Monitor::default()).await
+}
+
+/// A pool of four remotes, and its world.
+pub async fn world(redundancy: &str, seed: u64) -> (World, PoolId) {
+    let world = World::new(4, redundancy.parse().unwrap(), 100_000, seed);
+    let id = world.init().await.unwrap();
+    (world, id)
+}
+
+/// A machine whose calls are scripted.
+pub async fn scripted(world: &World, id: PoolId) -> (Arc<Pool>, Arc<Script>) {
+    let script = Arc::new(Script::default());
+    let remotes = ScriptRemote::wrap(world.remotes(&Crash::never()), &script);
+    let pool = world.open_over(id, world.machine(), remotes, Index::in_memory().unwrap()).await.unwrap();
+    (pool, script)
+}
+
+/// How many shard objects lie on all remotes.
+pub fn objects(world: &World) -> usize {
+    world.stores.iter().map(|s| s.names().iter().filter(|name| name.starts_with("data/")).count()).sum()
+}
+
+/// The chunks of a file.
+pub async fn chunks(pool: &Pool, file: &str) -> Vec<ChunkId> {
+    pool.stat(&path(file)).await.unwrap().chunks.into_iter().map(|chunk| chunk.chunk).collect()
+}
+
+/// How many objects of these chunks lie on all remotes.
+pub fn objects_of(world: &World, chunks: &[ChunkId]) -> usize {
+    let of = |name: &String| chunks.iter().any(|chunk| name.contains(&chunk.to_string()));
+    world.stores.iter().map(|s| s.names().iter().filter(|name| of(name)).count()).sum()
 }

@@ -30,6 +30,8 @@ const TESTED: [(&str, &str); 44] = [
     ("enable_manifest_cache", "journal::the_index_is_kept_where_and_if_it_is_said"),
     ("manifest_cache_dir", "journal::the_index_is_kept_where_and_if_it_is_said"),
     ("enable_duplicate_detection", "transfer::enable_duplicate_detection_skips"),
+    ("trash_retention_hours", "freeing::trash_retention_hours_keeps_versions"),
+    ("sole_writer", "freeing::sole_writer_frees_at_once"),
     ("parallel_uploads", "transfer::workers"),
     ("parallel_downloads", "transfer::workers"),
     ("max_parallel_workers", "transfer::workers"),
@@ -90,7 +92,7 @@ fn every_key_has_its_test() {
         assert!(tested.contains(&key.as_str()), "{key} has no test");
     }
     assert_eq!(tested.len(), keys.len(), "each once");
-    let sources = ["care", "coverage", "format", "journal", "placement", "rclone", "transfer"];
+    let sources = ["care", "coverage", "format", "freeing", "journal", "placement", "rclone", "transfer"];
     let text: String = sources
         .iter()
         .map(|name| rclonepool_tests::repository::read(format!("tests/tests/config_effects/{name}.rs")))

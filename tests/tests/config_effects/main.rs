@@ -7,6 +7,7 @@
 mod care;
 mod coverage;
 mod format;
+mod freeing;
 mod journal;
 mod placement;
 mod rclone;

@@ -4,6 +4,7 @@ mod bad_config;
 mod bad_data;
 mod bad_remotes;
 mod everyday;
+mod freeing;
 mod help;
 mod init;
 mod interrupt;

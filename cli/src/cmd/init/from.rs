@@ -84,7 +84,8 @@ fn check_same_pool(path: &std::path::Path, found: &Found) -> Result<()> {
 }
 
 fn write(file: &mut ConfigFile, config: &Config, found: &Found) {
-    let PoolRecord { pool, redundancy, chunk_size, strategy, data_prefix, commit_quorum, .. } = &found.pool;
+    let PoolRecord { pool, redundancy, chunk_size, strategy, data_prefix, commit_quorum, trash_hours, .. } =
+        &found.pool;
     // As given first, then as the pool knows the others.
     let mut labels: Vec<&String> = config.remotes.iter().filter(|label| found.here.contains_key(*label)).collect();
     labels.extend(found.here.keys().filter(|label| !config.remotes.contains(label)));
@@ -102,6 +103,9 @@ fn write(file: &mut ConfigFile, config: &Config, found: &Found) {
     fit_memory(file, *chunk_size, *redundancy);
     if *strategy != default.balancing_strategy {
         file.set("balancing_strategy", serde_json::to_value(strategy).unwrap_or_default());
+    }
+    if *trash_hours != default.trash_retention_hours {
+        file.set("trash_retention_hours", *trash_hours);
     }
     let member = |label: &String| found.members.iter().find(|m| Some(&m.remote) == found.here.get(label));
     let members: Vec<(&String, &RemoteRecord)> =

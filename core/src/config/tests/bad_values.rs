@@ -53,6 +53,8 @@ const BAD: &[(&str, &str, &str)] = &[
     ("remote_connections", "0", "from 1 to 64"),
     ("operation_timeout", "0", "from 1 to 86,400 (seconds)"),
     ("commit_offer_timeout", "3601", "from 0 to 3,600 (seconds)"),
+    ("trash_retention_hours", "-1", "-1 is not allowed; allowed: a whole number from 0 to 876,000 (hours)"),
+    ("sole_writer", "\"yes\"", "\"yes\" is not allowed; allowed: true or false"),
     ("memory_limit_mb", "15", "from 16 to 1,048,576 (MiB)"),
     ("memory_limit_mb", "99", "99 MiB cannot hold one chunk: chunk_size 104857600"),
     ("commit_quorum", "4", "4 is not allowed with 3 remotes; allowed: from 2 to 3"),

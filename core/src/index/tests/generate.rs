@@ -152,7 +152,7 @@ impl Generator {
                 false => {
                     let at = self.random.below(self.entries.len() as u64) as usize;
                     let (path, of) = (self.entries[at].path.clone(), self.entries[at].stamp);
-                    Record::Deleted(Deleted { path, stamp: self.stamp(), of })
+                    Record::Deleted(Deleted { path, stamp: self.stamp(), of, purge: self.random.chance(0.2) })
                 }
             },
             14 => match self.entries.last().cloned() {
@@ -185,6 +185,7 @@ impl Generator {
                 strategy: Strategy::LeastUsed,
                 data_prefix: "d".into(),
                 commit_quorum: None,
+                trash_hours: self.random.below(3),
             }),
         }
     }

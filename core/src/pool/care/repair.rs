@@ -140,7 +140,7 @@ impl Pool {
         damaged: &[Finding],
         file: &Arc<File>,
         monitor: &Monitor,
-    ) -> Result<super::restore::Restored> {
+    ) -> Result<super::restore::RestoredShards> {
         if (extent.chunk_offset, extent.length) != (0, record.size) || record.stored != record.size {
             return Err(Error::new(
                 ErrorKind::Unsupported,

@@ -49,7 +49,7 @@ impl Order {
 
 /// Copies of shards that were put anew and verified, but not committed.
 #[derive(Debug, Clone)]
-pub(in crate::pool) struct Restored {
+pub(in crate::pool) struct RestoredShards {
     /// The chunk.
     pub chunk: ChunkId,
     /// Where they lie now.
@@ -78,7 +78,11 @@ impl Pool {
     /// # Errors
     /// `Unrecoverable` and `Unavailable` when too few shards can be read; `Full`, `Unavailable` and their kin when
     /// no remote takes a shard. What was put is then an orphan.
-    pub(in crate::pool) async fn restore(self: &Arc<Self>, order: &Order, monitor: &Monitor) -> Result<Restored> {
+    pub(in crate::pool) async fn restore_shards(
+        self: &Arc<Self>,
+        order: &Order,
+        monitor: &Monitor,
+    ) -> Result<RestoredShards> {
         let record = self.chunk(order.chunk)?.record;
         let indices: BTreeSet<usize> = order.shards.iter().map(|(index, _)| usize::from(*index)).collect();
         let shards: u64 = indices.iter().map(|index| record.layout.shard_size(record.stored, *index)).sum();
@@ -148,14 +152,14 @@ impl Pool {
     /// Puts shards whose bytes are at hand, and reads every byte of them back.
     ///
     /// # Errors
-    /// As [`Pool::restore`].
+    /// As [`Pool::restore_shards`].
     pub(in crate::pool) async fn put_restored(
         self: &Arc<Self>,
         record: &ChunkRecord,
         bodies: &BTreeMap<usize, Body>,
         order: &Order,
         monitor: &Monitor,
-    ) -> Result<Restored> {
+    ) -> Result<RestoredShards> {
         let view = self.view().await;
         let plan = self.plan_restored(view.clone(), record, order).await?;
         self.put_planned(record, bodies, order, &plan, view.epoch(), monitor).await
@@ -169,7 +173,7 @@ impl Pool {
         plan: &Plan,
         epoch: u64,
         monitor: &Monitor,
-    ) -> Result<Restored> {
+    ) -> Result<RestoredShards> {
         let puts = order.shards.iter().map(|(index, copy)| async move {
             let body = bodies.get(&usize::from(*index)).ok_or_else(|| {
                 Error::new(ErrorKind::Internal, format!("shard {index} of chunk {} was not built", record.chunk))
@@ -180,7 +184,7 @@ impl Pool {
         });
         let put: Vec<(Place, u64)> = join_all(puts).await.into_iter().collect::<Result<_>>()?;
         let replaced = record.shards.iter().filter(|p| order.shards.contains(&(p.index, p.copy)));
-        Ok(Restored {
+        Ok(RestoredShards {
             chunk: record.chunk,
             replaced: replaced.copied().collect(),
             bytes: put.iter().map(|(_, size)| size).sum(),
@@ -219,8 +223,8 @@ impl Pool {
     ///
     /// # Errors
     /// `Unavailable` when too few remotes take the commit; `Busy` when ever more of the chunks are being deleted.
-    pub(in crate::pool) async fn commit_restored(&self, restored: &[Restored]) -> Result<Committed> {
-        let mut rest: Vec<&Restored> = restored.iter().collect();
+    pub(in crate::pool) async fn commit_restored(&self, restored: &[RestoredShards]) -> Result<Committed> {
+        let mut rest: Vec<&RestoredShards> = restored.iter().collect();
         for _ in 0..MARKED_TRIES {
             let view = self.view_for_writing().await?;
             let mut known = Vec::new();

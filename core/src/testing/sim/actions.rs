@@ -67,6 +67,10 @@ async fn perform(process: &Arc<Process>, n: usize, action: &Action) -> Result<St
             Some(name) => format!("compacted into {name}"),
             None => "nothing compacted".into(),
         }),
+        // The pool's own care, and the simulation's, side by side.
+        Action::Collect { grace_ms } if n.is_multiple_of(2) => {
+            super::care::collect(pool, Duration::from_millis(*grace_ms)).await
+        }
         Action::Collect { grace_ms } => {
             collector::collect(pool.journal(), &pool.settings().data_prefix, Duration::from_millis(*grace_ms)).await
         }

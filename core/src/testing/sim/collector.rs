@@ -80,7 +80,7 @@ async fn merged(journal: &Journal, view: &View) -> Option<Merged> {
 
 /// The chunks somebody refers to. A version whose chunk is condemned shadows nothing: the next older one
 /// counts too, down to the first without such a chunk.
-fn live(merged: &Merged, rules: Rules) -> BTreeSet<ChunkId> {
+pub(crate) fn live(merged: &Merged, rules: Rules) -> BTreeSet<ChunkId> {
     let mut live = BTreeSet::new();
     for (path, versions) in &merged.versions {
         for version in versions.iter().rev() {

@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 33] = [
     &[],
     &["init"],
     &["upload"],
@@ -18,6 +18,12 @@ const COMMANDS: [&[&str]; 25] = [
     &["health"],
     &["rebuild"],
     &["repair"],
+    &["trash"],
+    &["trash", "list"],
+    &["trash", "restore"],
+    &["trash", "empty"],
+    &["orphans"],
+    &["gc"],
     &["remotes"],
     &["remotes", "list"],
     &["remotes", "add"],

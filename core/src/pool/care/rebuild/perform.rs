@@ -14,12 +14,12 @@ use crate::id::{ChunkId, RemoteId};
 use crate::journal::record::Place;
 use crate::monitor::{Event, Monitor};
 use crate::pool::Pool;
-use crate::pool::care::restore::{Order, Restored};
+use crate::pool::care::restore::{Order, RestoredShards};
 use crate::stage::place::tolerated_losses;
 
 /// A chunk is read, put, and read back: as many chunks at once in each.
 pub(in crate::pool::care) const STAGES: usize = 3;
-/// Restored shards are committed when there are this many chunks,
+/// RestoredShards shards are committed when there are this many chunks,
 const BATCH_CHUNKS: usize = 512;
 /// or bytes,
 const BATCH_BYTES: u64 = 4 << 30;
@@ -48,15 +48,15 @@ pub struct RebuildReport {
     pub stale: bool,
 }
 
-/// Restored shards that wait for their common commit.
+/// RestoredShards shards that wait for their common commit.
 #[derive(Default)]
 pub(in crate::pool::care) struct Batch {
-    restored: Vec<Restored>,
+    restored: Vec<RestoredShards>,
     since_ms: u64,
 }
 
 impl Batch {
-    pub fn push(&mut self, restored: Restored, boot_ms: u64) {
+    pub fn push(&mut self, restored: RestoredShards, boot_ms: u64) {
         if self.restored.is_empty() {
             self.since_ms = boot_ms;
         }
@@ -98,7 +98,7 @@ impl Pool {
                 let (pool, monitor) = (self.clone(), monitor.clone());
                 let chunk = damaged.chunk;
                 async move {
-                    let task = tokio::spawn(async move { pool.restore(&order(&damaged), &monitor).await });
+                    let task = tokio::spawn(async move { pool.restore_shards(&order(&damaged), &monitor).await });
                     let done = AbortOnDropHandle::new(task).await;
                     (chunk, done.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))))
                 }

@@ -65,7 +65,7 @@ async fn every_combination_of_rotten_units_that_parity_covers_is_restored_and_ne
             }
             let rotten = first | second & 0b1101;
             let order = Order::new(record.chunk, (0..4).filter(|i| rotten & 1 << i != 0).map(|i| (i, 0)));
-            let restored = pool.restore(&order, &Monitor::default()).await;
+            let restored = pool.restore_shards(&order, &Monitor::default()).await;
             // The second row ends in its first unit; the second shard has none there.
             let most = first.count_ones().max((second & 0b1101).count_ones());
             if most <= 2 {
@@ -106,7 +106,7 @@ async fn a_restored_shard_goes_where_placement_says_and_its_old_object_goes_afte
     let (store, name) = object(&pool, &world, record.chunk, &old);
     world.stores[store].insert(&name, b"short".to_vec());
     let order = Order { damaged: vec![old], ..Order::new(record.chunk, [(0, 0)]) };
-    let restored = pool.restore(&order, &Monitor::default()).await.unwrap();
+    let restored = pool.restore_shards(&order, &Monitor::default()).await.unwrap();
     assert_eq!(restored.replaced, [old]);
     let others: Vec<RemoteId> = record.shards[1..].iter().map(|p| p.remote).collect();
     assert!(!others.contains(&restored.places[0].remote), "distinct remotes");
@@ -135,10 +135,10 @@ async fn a_shard_is_moved_onto_the_remote_that_is_named_by_reading_it_alone() {
         world.faults[at].set_offline(true);
     }
     let order = Order { onto: Some(free), ..Order::new(record.chunk, [(3, 0)]) };
-    let restored = pool.restore(&order, &Monitor::default()).await.unwrap();
+    let restored = pool.restore_shards(&order, &Monitor::default()).await.unwrap();
     assert_eq!((restored.places[0].remote, restored.replaced.as_slice()), (free, &[moved][..]));
     let order = Order { onto: Some(record.shards[0].remote), ..order };
-    let error = pool.restore(&order, &Monitor::default()).await.unwrap_err();
+    let error = pool.restore_shards(&order, &Monitor::default()).await.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
 }
 
@@ -151,11 +151,11 @@ async fn remotes_that_are_full_read_only_or_forget_are_passed_over() {
     world.faults[pool.view_position(free[1])].set_read_only(true);
     let avoid = BTreeSet::from([record.shards[0].remote]);
     let order = Order { avoid, ..Order::new(record.chunk, [(0, 0)]) };
-    let restored = pool.restore(&order, &Monitor::default()).await.unwrap();
+    let restored = pool.restore_shards(&order, &Monitor::default()).await.unwrap();
     assert_eq!(restored.places[0].remote, free[2]);
     world.faults[pool.view_position(free[2])].set_full(true);
     let error: Error = pool
-        .restore(&Order { avoid: held, ..Order::new(record.chunk, [(0, 0)]) }, &Monitor::default())
+        .restore_shards(&Order { avoid: held, ..Order::new(record.chunk, [(0, 0)]) }, &Monitor::default())
         .await
         .unwrap_err();
     assert!(matches!(error.kind(), ErrorKind::Full | ErrorKind::Unavailable), "{error}");
