@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use rusqlite::{OptionalExtension, Transaction, params};
 
 use super::{Index, failed, id_bytes, malformed, note_sight, signed, stamp_bytes};
-use crate::error::Result;
 use crate::env::Moment;
+use crate::error::Result;
 use crate::id::ChunkId;
 use crate::journal::commit::{Commit, CommitName};
 use crate::journal::record::{ChunkRecord, Content, Dropped, Entry, Place, Record, RemoteRecord, canonical};

@@ -4,5 +4,6 @@
 //! again: what is left is found anew from the journal, the listings and the findings.
 
 mod inventory;
+mod restore;
 
 pub use inventory::{Inventory, ShardObject};

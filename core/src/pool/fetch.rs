@@ -1,6 +1,6 @@
 //! Reading a range of a chunk: k verified units of every row, from whichever shards give them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -27,6 +27,8 @@ pub(super) struct ChunkReader {
     pool: Arc<Pool>,
     chunk: ChunkRecord,
     range: Range<u64>,
+    /// Shards wanted as they are, instead of the range's bytes.
+    shards: Option<BTreeSet<usize>>,
     /// The next row to give.
     row: u64,
     last_row: u64,
@@ -37,7 +39,7 @@ pub(super) struct ChunkReader {
     /// Whether the journal was listed again because a shard was absent.
     listed_again: bool,
     /// For the units that wait here.
-    _memory: OwnedSemaphorePermit,
+    _memory: Option<OwnedSemaphorePermit>,
 }
 
 /// One shard's units, arriving in order.
@@ -70,12 +72,47 @@ impl ChunkReader {
             pool,
             chunk,
             range,
+            shards: None,
             row,
             last_row,
             feeds: BTreeMap::new(),
             bad: Vec::new(),
             listed_again: false,
-            _memory: memory,
+            _memory: Some(memory),
+        };
+        if !reader.range.is_empty() {
+            reader.start().await;
+        }
+        Ok(reader)
+    }
+
+    /// What the units of so many rows under way take, in bytes.
+    pub fn memory(chunk: &ChunkRecord) -> u64 {
+        let layout = &chunk.layout;
+        layout.row_bytes() * layout.rows(chunk.stored).min(UNITS_AHEAD as u64 + 2)
+    }
+
+    /// Begins to read whole shards of a chunk, by index, for [`ChunkReader::next_units`]. Shards that cannot
+    /// be read are computed from the others; those at `damaged` places are not read. The memory
+    /// ([`ChunkReader::memory`]) is the caller's.
+    pub async fn open_shards(
+        pool: Arc<Pool>,
+        chunk: ChunkRecord,
+        shards: BTreeSet<usize>,
+        damaged: &[Place],
+    ) -> Result<Self> {
+        let known = |place: &Place| (*place, Error::new(ErrorKind::Corrupt, "is known to be damaged"));
+        let mut reader = Self {
+            pool,
+            range: 0..chunk.stored,
+            shards: Some(shards),
+            row: 0,
+            last_row: chunk.layout.rows(chunk.stored).saturating_sub(1),
+            chunk,
+            feeds: BTreeMap::new(),
+            bad: damaged.iter().map(known).collect(),
+            listed_again: false,
+            _memory: None,
         };
         if !reader.range.is_empty() {
             reader.start().await;
@@ -89,7 +126,7 @@ impl ChunkReader {
         let layout = self.chunk.layout;
         let k = usize::from(layout.data);
         let mut first_needed = BTreeMap::new();
-        for index in 0..k {
+        for index in 0..layout.shards() {
             if let Some(row) = (self.row..=self.last_row).find(|row| self.needs(index, *row)) {
                 first_needed.insert(index, row);
             }
@@ -101,13 +138,14 @@ impl ChunkReader {
             }
         }
         let here = |i: &usize| available.iter().any(|(_, index)| index == i);
-        if self.is_long() {
+        if self.is_long() && self.shards.is_none() {
             available.sort_unstable();
         } else if first_needed.keys().all(here) {
             available.retain(|(_, index)| first_needed.contains_key(index));
         } else {
             // The row has to be rebuilt: what is needed first, then what helps.
-            available.sort_by_key(|(_, index)| (!first_needed.contains_key(index), *index));
+            let order = |(load, index): &(u64, usize)| (!first_needed.contains_key(index), *load, *index);
+            available.sort_by_key(order);
         }
         for (_, index) in available.into_iter().take(k) {
             let row = first_needed.get(&index).copied().unwrap_or(self.row);
@@ -129,8 +167,26 @@ impl ChunkReader {
             return Ok(None);
         }
         let row = self.row;
-        let k = usize::from(self.chunk.layout.data);
-        let needed: Vec<usize> = (0..k).filter(|i| self.needs(*i, row)).collect();
+        let units = self.row_units().await?;
+        Ok(Some(self.cut(&units, row)))
+    }
+
+    /// The wanted shards' units of the next row, by shard index; `None` at the chunk's end. Other units
+    /// may be there too, all verified.
+    ///
+    /// # Errors
+    /// As [`ChunkReader::next`].
+    pub async fn next_units(&mut self) -> Result<Option<Vec<Option<Bytes>>>> {
+        if self.range.is_empty() || self.row > self.last_row {
+            return Ok(None);
+        }
+        self.row_units().await.map(Some)
+    }
+
+    async fn row_units(&mut self) -> Result<Vec<Option<Bytes>>> {
+        let row = self.row;
+        let shards = self.chunk.layout.shards();
+        let needed: Vec<usize> = (0..shards).filter(|i| self.needs(*i, row)).collect();
         let mut units: Vec<Option<Bytes>> = vec![None; self.chunk.layout.shards()];
         // First what the feeds already bring.
         let flowing: Vec<usize> = self.feeds.iter().filter(|(_, f)| f.next_row == row).map(|(i, _)| *i).collect();
@@ -145,15 +201,21 @@ impl ChunkReader {
             }
         }
         if !complete(&units) {
-            self.rebuild(&mut units, row).await?;
+            self.rebuild(&mut units, &needed, row).await?;
         }
         self.row += 1;
-        Ok(Some(self.cut(&units, row)))
+        Ok(units)
     }
 
-    /// Whether the range touches this data shard's unit of the row.
+    /// Whether the range touches this shard's unit of the row, or the shard itself is wanted.
     fn needs(&self, index: usize, row: u64) -> bool {
         let layout = &self.chunk.layout;
+        if let Some(shards) = &self.shards {
+            return shards.contains(&index) && layout.unit_len(self.chunk.stored, index, row) > 0;
+        }
+        if index >= usize::from(layout.data) {
+            return false;
+        }
         let start = row * layout.row_bytes() + index as u64 * u64::from(layout.unit);
         let end = start + u64::from(layout.unit_len(self.chunk.stored, index, row));
         start < end && start < self.range.end && end > self.range.start
@@ -170,8 +232,8 @@ impl ChunkReader {
         units.iter().enumerate().filter(|u| known(*u)).count()
     }
 
-    /// Fetches units of the row until there are k, and computes the missing data units.
-    async fn rebuild(&mut self, units: &mut [Option<Bytes>], row: u64) -> Result<()> {
+    /// Fetches units of the row until there are k, and computes those of the needed ones that are missing.
+    async fn rebuild(&mut self, units: &mut [Option<Bytes>], needed: &[usize], row: u64) -> Result<()> {
         for index in 0..units.len() {
             while units[index].is_none()
                 && self.chunk.layout.unit_len(self.chunk.stored, index, row) > 0
@@ -184,7 +246,26 @@ impl ChunkReader {
         if !self.has_enough(units, row) {
             return Err(self.lost(units, row));
         }
-        stripe::decode_row(&self.chunk.layout, self.chunk.stored, row, units)
+        let missing: Vec<usize> = needed.iter().copied().filter(|index| units[*index].is_none()).collect();
+        stripe::rebuild_row(&self.chunk.layout, self.chunk.stored, row, units, &missing)?;
+        for index in missing {
+            let recorded = self.crc(index, row);
+            if units[index].as_ref().map(|unit| stripe::unit_crc(unit)) != recorded {
+                return Err(Error::new(
+                    ErrorKind::Corrupt,
+                    format!(
+                        "chunk {}: row {row} of shard {index} was rebuilt and does not match its checksum",
+                        self.chunk.chunk
+                    ),
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// The checksum recorded for a unit.
+    fn crc(&self, index: usize, row: u64) -> Option<u32> {
+        self.chunk.units.get(index)?.0.get(usize::try_from(row).ok()?).copied()
     }
 
     /// Takes the next unit of a feed; a feed that fails is closed and its place not used again.
@@ -260,7 +341,8 @@ impl ChunkReader {
         let rows = |r: &u64| layout.unit_len(stored, index, *r) > 0;
         // A short read takes only the units it needs; parity and long ones run to the end.
         let is_data = index < usize::from(layout.data);
-        let wanted = |r: &u64| rows(r) && (!is_data || self.is_long() || self.needs(index, *r));
+        let whole = !is_data || self.is_long() || self.shards.is_some();
+        let wanted = |r: &u64| rows(r) && (whole || self.needs(index, *r));
         if !rows(&row) {
             return false;
         }
@@ -269,13 +351,7 @@ impl ChunkReader {
         let unit = u64::from(layout.unit);
         let total = self.bytes(index, first, end_row);
         let range = first * unit..first * unit + total;
-        let crcs = self.chunk.units.get(index).map(|u| u.0.clone()).unwrap_or_default();
-        let lengths: Vec<(usize, u32)> = (first..=end_row)
-            .map(|r| {
-                let at = usize::try_from(r).unwrap_or(usize::MAX);
-                (layout.unit_len(stored, index, r) as usize, crcs.get(at).copied().unwrap_or_default())
-            })
-            .collect();
+        let lengths = unit_checks(&self.chunk, index, first..end_row + 1);
         let name = self.pool.shard_object(self.chunk.chunk, place.index, place.nonce);
         let (sender, units) = mpsc::channel(UNITS_AHEAD);
         self.pool.placement.planned(place.remote, total);
@@ -344,6 +420,30 @@ impl Drop for ChunkReader {
             self.close_feed(index, 0);
         }
     }
+}
+
+/// Length in bytes and checksum of a shard's units in these rows.
+fn unit_checks(chunk: &ChunkRecord, index: usize, rows: Range<u64>) -> Vec<(usize, u32)> {
+    let crcs = chunk.units.get(index).map(|u| u.0.as_slice()).unwrap_or_default();
+    let crc = |row| usize::try_from(row).ok().and_then(|at: usize| crcs.get(at)).copied().unwrap_or_default();
+    rows.map(|row| (chunk.layout.unit_len(chunk.stored, index, row) as usize, crc(row))).collect()
+}
+
+/// Reads a whole shard object and holds every unit against its checksum.
+///
+/// # Errors
+/// `NotFound` when it is definitely absent, `Corrupt` when it is not what its record says.
+pub(super) async fn check_shard(remote: &SharedRemote, name: &str, chunk: &ChunkRecord, index: usize) -> Result<()> {
+    let size = chunk.layout.shard_size(chunk.stored, index);
+    let checks = unit_checks(chunk, index, 0..chunk.layout.units(chunk.stored, index));
+    let (sender, mut units) = mpsc::channel(UNITS_AHEAD);
+    let read = async {
+        let read = read_units(remote, name, 0..size, checks, &sender).await;
+        drop(sender);
+        read
+    };
+    let (read, ()) = futures_util::join!(read, async { while units.recv().await.is_some() {} });
+    read
 }
 
 /// Reads a shard's range and passes it on unit by unit, each held against its checksum.

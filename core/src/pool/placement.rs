@@ -1,6 +1,6 @@
 //! Where shards go: what is known of the remotes, kept for the placing stage.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::join_all;
@@ -12,13 +12,15 @@ use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RemoteId;
 use crate::journal::View;
-use crate::journal::record::RemoteState;
+use crate::journal::record::{ChunkRecord, RemoteState};
 use crate::remote::{SharedRemote, Usage};
 use crate::stage::layout::Layout;
 use crate::stage::place::{self, Candidate, Placer, ShardCopy};
 
 /// How long a remote that failed a put gets no new one.
 const SET_ASIDE_MS: u64 = 60_000;
+/// The place of a shard on none of the configured remotes.
+const NOBODY: usize = usize::MAX;
 
 /// What placement knows of the configured remotes, in the configuration's order.
 #[derive(Debug)]
@@ -96,10 +98,7 @@ impl Placement {
     pub async fn plan<'a>(&self, pool: &'a Pool, view: &'a View, layout: &Layout, sizes: &[u64]) -> Result<Plan<'a>> {
         let usage = self.usage.get_or_init(|| ask_usage(pool, view)).await;
         let mut state = lock(&self.state);
-        if state.base.is_none() {
-            let used = pool.index.remote_use()?;
-            state.base = Some(used.into_iter().map(|(id, used)| (id, used.bytes)).collect());
-        }
+        self.note_base(pool, &mut state)?;
         let candidates = self.candidates(&state, usage, pool, view)?;
         let stored = stored_of(layout, sizes);
         let placement = state.placer.place(&candidates, layout, stored)?;
@@ -110,6 +109,66 @@ impl Placement {
         }
         let state = Mutex::new(PlanState { placement, failed: Vec::new() });
         Ok(Plan { pool, view, layout: *layout, state })
+    }
+
+    /// Plans where these copies (index, copy) of shards of a chunk that is there already go anew, and
+    /// reserves the room. The chunk's other shards stay where they are and count as its placement.
+    /// Remotes to `avoid` get none; with `onto` only that one does.
+    ///
+    /// # Errors
+    /// As [`Placement::plan`].
+    pub async fn plan_shards<'a>(
+        &self,
+        pool: &'a Pool,
+        view: &'a View,
+        chunk: &ChunkRecord,
+        shards: &[(u8, u8)],
+        avoid: &BTreeSet<RemoteId>,
+        onto: Option<RemoteId>,
+    ) -> Result<Plan<'a>> {
+        let usage = self.usage.get_or_init(|| ask_usage(pool, view)).await;
+        let records = pool.index.remotes()?;
+        // Where a shard lies among the configured remotes, those that are offline by their name.
+        let position = |id: RemoteId| {
+            let label = records.iter().find(|r| r.remote == id).map(|r| r.label.as_str());
+            let statuses = || view.remotes.iter().zip(&self.labels);
+            let offline = || statuses().position(|(s, l)| s.id().is_none() && Some(l.as_str()) == label);
+            statuses().position(|(s, _)| s.id() == Some(id)).or_else(offline)
+        };
+        let copies = usize::from(chunk.layout.copies);
+        let mut placed = vec![vec![NOBODY; copies]; chunk.layout.shards()];
+        for place in chunk.shards.iter().filter(|p| !shards.contains(&(p.index, p.copy))) {
+            let slot = placed.get_mut(usize::from(place.index)).and_then(|s| s.get_mut(usize::from(place.copy)));
+            if let (Some(slot), Some(at)) = (slot, position(place.remote)) {
+                *slot = at;
+            }
+        }
+        let barred = |id: &RemoteId| avoid.contains(id) || onto.is_some_and(|only| only != *id);
+        let excluded: Vec<usize> = (0..self.labels.len())
+            .filter(|at| view.remotes.get(*at).and_then(|s| s.id()).is_some_and(|id| barred(&id)))
+            .collect();
+        let mut state = lock(&self.state);
+        self.note_base(pool, &mut state)?;
+        for (index, copy) in shards.iter().map(|(index, copy)| (usize::from(*index), usize::from(*copy))) {
+            let size = chunk.layout.shard_size(chunk.stored, index);
+            let candidates = self.candidates(&state, usage, pool, view)?;
+            let chosen = state.placer.place_one(&candidates, &placed, index, size, &excluded)?;
+            state.placed[chosen] += size;
+            if let Some(slot) = placed.get_mut(index).and_then(|s| s.get_mut(copy)) {
+                *slot = chosen;
+            }
+        }
+        let placement = place::Placement { remotes: placed, tolerates_remotes: 0, tolerates_domains: 0 };
+        let state = Mutex::new(PlanState { placement, failed: excluded });
+        Ok(Plan { pool, view, layout: chunk.layout, state })
+    }
+
+    fn note_base(&self, pool: &Pool, state: &mut State) -> Result<()> {
+        if state.base.is_none() {
+            let used = pool.index.remote_use()?;
+            state.base = Some(used.into_iter().map(|(id, used)| (id, used.bytes)).collect());
+        }
+        Ok(())
     }
 
     fn candidates(&self, state: &State, usage: &[Usage], pool: &Pool, view: &View) -> Result<Vec<Candidate>> {
@@ -174,6 +233,12 @@ impl Plan<'_> {
             }
         }
         targets
+    }
+
+    /// One copy of one shard, with its remote.
+    pub fn target_of(&self, index: u8, copy: u8) -> Option<Target> {
+        let at = *lock(&self.state).placement.remotes.get(usize::from(index))?.get(usize::from(copy))?;
+        self.target(usize::from(index), usize::from(copy), at)
     }
 
     fn target(&self, index: usize, copy: usize, at: usize) -> Option<Target> {

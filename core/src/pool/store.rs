@@ -87,13 +87,13 @@ pub(super) fn code(
 }
 
 /// Where a shard grows.
-enum Sink {
+pub(super) enum Sink {
     Memory(Vec<u8>),
     Scratch(ScratchFile),
 }
 
 impl Sink {
-    fn write(&mut self, unit: &[u8]) -> Result<()> {
+    pub fn write(&mut self, unit: &[u8]) -> Result<()> {
         match self {
             Self::Memory(bytes) => bytes.extend_from_slice(unit),
             Self::Scratch(file) => file.write(unit)?,
@@ -101,7 +101,7 @@ impl Sink {
         Ok(())
     }
 
-    fn seal(self) -> Result<Body> {
+    pub fn seal(self) -> Result<Body> {
         match self {
             Self::Memory(bytes) => Ok(Body::from(bytes)),
             Self::Scratch(file) => file.seal(),
@@ -179,7 +179,11 @@ impl Pool {
         })
     }
 
-    async fn put_shard(
+    /// Puts one copy of a shard, where its remote fails for good on another one.
+    ///
+    /// # Errors
+    /// As [`Pool::put_chunk`].
+    pub(super) async fn put_shard(
         &self,
         chunk: ChunkId,
         mut target: Target,

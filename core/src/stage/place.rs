@@ -199,15 +199,48 @@ impl Placer {
             return Err(Error::new(ErrorKind::InvalidArgument, format!("no copy {copy} of shard {index} to replace")));
         };
         remotes[index].remove(copy);
-        let mut field = self.field(candidates, size);
-        // The bytes of the chunk's other shards are in the candidates' figures already.
-        remotes.iter().flatten().for_each(|&at| field.take(at, 0));
         let excluded: Vec<usize> = excluded.iter().copied().chain([failed]).collect();
-        let chosen = field.choose(index, size, &remotes, &excluded);
-        let chosen = chosen.ok_or_else(|| nowhere(candidates, &field, size, &excluded))?;
+        let chosen = self.choose_one(candidates, &remotes, index, size, &excluded)?;
         remotes[index].insert(copy, chosen);
         *placement = Placement::new(remotes, layout, candidates);
         Ok(chosen)
+    }
+
+    /// Places one more copy of shard `index` of a chunk whose other copies lie at `placed` (positions by
+    /// index; such as no candidate has are of remotes nobody can choose), and takes turns for it alone.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn place_one(
+        &mut self,
+        candidates: &[Candidate],
+        placed: &[Vec<usize>],
+        index: usize,
+        size: u64,
+        excluded: &[usize],
+    ) -> Result<usize> {
+        let chosen = self.choose_one(candidates, placed, index, size, excluded)?;
+        let mut turn = self.field(candidates, size);
+        turn.take(chosen, size);
+        turn.settle(&mut self.turns);
+        Ok(chosen)
+    }
+
+    fn choose_one(
+        &mut self,
+        candidates: &[Candidate],
+        placed: &[Vec<usize>],
+        index: usize,
+        size: u64,
+        excluded: &[usize],
+    ) -> Result<usize> {
+        let known = |held: &Vec<usize>| held.iter().copied().filter(|at| *at < candidates.len()).collect();
+        let placed: Vec<Vec<usize>> = placed.iter().map(known).collect();
+        let mut field = self.field(candidates, size);
+        // The bytes of the chunk's other shards are in the candidates' figures already.
+        placed.iter().flatten().for_each(|&at| field.take(at, 0));
+        let chosen = field.choose(index, size, &placed, excluded);
+        chosen.ok_or_else(|| nowhere(candidates, &field, size, excluded))
     }
 
     fn field<'a>(&mut self, candidates: &'a [Candidate], largest: u64) -> Field<'a> {
