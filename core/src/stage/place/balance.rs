@@ -320,8 +320,8 @@ impl Balancer {
             let Some(from) = one.at.filter(|&at| self.candidates[at].refuses.is_none()) else { continue };
             let (fill, (low, high)) = (self.fill(from), self.just_right[from]);
             let over = fill > high;
-            let spare = (self.used(from) - one.size as f64) / self.fair[from] >= low;
-            if !over && !(through && spare) {
+            let left = (self.used(from) - one.size as f64) / self.fair[from];
+            if !over && !(through && left >= low) {
                 continue;
             }
             for to in self.open(self.candidates[from].priority).filter(|&to| to != from) {
@@ -332,8 +332,10 @@ impl Balancer {
                     (true, false) => through && after <= self.just_right[to].1,
                     (false, under) => under,
                 };
+                // Both end between where they were, so that the difference only falls.
                 if wanted
                     && after < fill
+                    && left >= self.fill(to)
                     && self.takes(to, one.size)
                     && self.hard(shards, counts, shard, from, to).iter().all(|worse| *worse <= 0)
                 {
