@@ -8,6 +8,7 @@ mod apply;
 mod findings;
 mod local;
 mod query;
+mod shards;
 #[cfg(test)]
 mod tests;
 

@@ -34,16 +34,16 @@ pub use upload::{Source, UploadOptions, UploadReport};
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use tokio::sync::{RwLock, Semaphore};
+use tokio::sync::{Notify, RwLock, Semaphore};
 
 use crate::env::SharedEnv;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
-use crate::index::Index;
+use crate::index::{Finding, Index};
 use crate::journal::{Journal, Receipt, View};
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
@@ -127,6 +127,10 @@ pub struct Pool {
     view: RwLock<Arc<View>>,
     /// Whether this process has committed anything.
     wrote: AtomicBool,
+    /// Damage that reads met and that is not in the index yet.
+    noted: Mutex<Vec<Finding>>,
+    /// Wakes whoever waits for damage to be noted.
+    noticed: Notify,
 }
 
 impl Pool {
@@ -166,6 +170,8 @@ impl Pool {
             memory: Arc::new(Semaphore::new(kib)),
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
+            noted: Mutex::default(),
+            noticed: Notify::new(),
             rclone: None,
             metrics: Vec::new(),
             settings,
@@ -273,6 +279,9 @@ impl Pool {
     /// Offers the last commits to slow remotes (for a bounded time), compacts the journal where that is
     /// due, and stops rclone.
     pub async fn close(&self) {
+        if let Err(error) = self.keep_noted() {
+            tracing::warn!("what reads found damaged was not kept: {error}");
+        }
         if self.wrote.load(Ordering::Relaxed) {
             if let Err(error) = self.journal.compact().await {
                 tracing::info!("the journal was not compacted: {error}");

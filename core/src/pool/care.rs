@@ -3,7 +3,10 @@
 //! Each task is a plan, which can be shown, and its performance, which can break off anywhere and be done
 //! again: what is left is found anew from the journal, the listings and the findings.
 
+mod heal;
 mod inventory;
+mod rebuild;
 mod restore;
 
 pub use inventory::{Inventory, ShardObject};
+pub use rebuild::{DamagedChunk, DamagedRemote, RebuildOptions, RebuildPlan, RebuildReport, SuspectRemote};

@@ -22,7 +22,8 @@ const UNITS_AHEAD: usize = 3;
 /// The plain bytes of a range of one chunk, in order.
 ///
 /// Every unit is held against its CRC-32C. A unit that is missing or damaged is rebuilt from the other
-/// shards of its row, verified ones only; the shard it came from is not asked again.
+/// shards of its row, verified ones only; the shard it came from is asked again only for rows that cannot
+/// be had without it.
 pub(super) struct ChunkReader {
     pool: Arc<Pool>,
     chunk: ChunkRecord,
@@ -35,16 +36,41 @@ pub(super) struct ChunkReader {
     /// By shard index.
     feeds: BTreeMap<usize, Feed>,
     /// Places that failed or cannot be reached, with the reason.
-    bad: Vec<(Place, Error)>,
+    bad: Vec<(Place, Trouble, Error)>,
     /// Whether the journal was listed again because a shard was absent.
     listed_again: bool,
     /// For the units that wait here.
     _memory: Option<OwnedSemaphorePermit>,
 }
 
+/// How much of a shard object is no good.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Trouble {
+    /// Some of it; other units may be good.
+    Somewhere,
+    /// The unit of this row.
+    Row(u64),
+    /// All of it.
+    All,
+}
+
+impl Trouble {
+    /// Whether an object with this trouble is not to be asked for a row; with
+    /// `nothing_left` beside it, one that is damaged elsewhere may do.
+    fn bars(self, row: u64, nothing_left: bool) -> bool {
+        match self {
+            Self::Somewhere => !nothing_left,
+            Self::Row(bad) => !nothing_left || bad == row,
+            Self::All => true,
+        }
+    }
+}
+
 /// One shard's units, arriving in order.
 struct Feed {
     place: Place,
+    /// Asked for one row of an object that is damaged elsewhere.
+    last_resort: bool,
     next_row: u64,
     end_row: u64,
     units: mpsc::Receiver<Result<Bytes>>,
@@ -101,7 +127,8 @@ impl ChunkReader {
         shards: BTreeSet<usize>,
         damaged: &[Place],
     ) -> Result<Self> {
-        let known = |place: &Place| (*place, Error::new(ErrorKind::Corrupt, "is known to be damaged"));
+        let known =
+            |place: &Place| (*place, Trouble::Somewhere, Error::new(ErrorKind::Corrupt, "is known to be damaged"));
         let mut reader = Self {
             pool,
             range: 0..chunk.stored,
@@ -133,7 +160,7 @@ impl ChunkReader {
         }
         let mut available = Vec::new();
         for index in 0..layout.shards() {
-            if let Some((place, _)) = self.choose(index).await {
+            if let Some((place, _)) = self.choose(index, self.row, false).await {
                 available.push((self.pool.placement.load(place.remote), index));
             }
         }
@@ -149,7 +176,7 @@ impl ChunkReader {
         }
         for (_, index) in available.into_iter().take(k) {
             let row = first_needed.get(&index).copied().unwrap_or(self.row);
-            self.open_feed(index, row).await;
+            self.open_feed(index, row, false).await;
         }
     }
 
@@ -196,7 +223,7 @@ impl ChunkReader {
         let complete = |units: &[Option<Bytes>]| needed.iter().all(|i| units[*i].is_some());
         // A unit that is not there may lie in another copy of its shard.
         for index in &needed {
-            while units[*index].is_none() && !self.has_enough(&units, row) && self.open_feed(*index, row).await {
+            while units[*index].is_none() && !self.has_enough(&units, row) && self.open_feed(*index, row, false).await {
                 units[*index] = self.take(*index, row).await;
             }
         }
@@ -234,13 +261,15 @@ impl ChunkReader {
 
     /// Fetches units of the row until there are k, and computes those of the needed ones that are missing.
     async fn rebuild(&mut self, units: &mut [Option<Bytes>], needed: &[usize], row: u64) -> Result<()> {
-        for index in 0..units.len() {
-            while units[index].is_none()
-                && self.chunk.layout.unit_len(self.chunk.stored, index, row) > 0
-                && !self.has_enough(units, row)
-                && self.open_feed(index, row).await
-            {
-                units[index] = self.take(index, row).await;
+        for last_resort in [false, true] {
+            for index in 0..units.len() {
+                while units[index].is_none()
+                    && self.chunk.layout.unit_len(self.chunk.stored, index, row) > 0
+                    && !self.has_enough(units, row)
+                    && self.open_feed(index, row, last_resort).await
+                {
+                    units[index] = self.take(index, row).await;
+                }
             }
         }
         if !self.has_enough(units, row) {
@@ -286,13 +315,19 @@ impl ChunkReader {
                     Some(Err(error)) => error,
                     _ => Error::new(ErrorKind::Internal, "a shard's reader ended early"),
                 };
-                let place = feed.place;
+                let (place, last_resort) = (feed.place, feed.last_resort);
                 self.close_feed(index, row);
                 tracing::warn!("chunk {}, shard {index}: {error}", self.chunk.chunk);
                 if error.kind() == ErrorKind::NotFound {
                     self.list_again().await;
                 }
-                self.bad.push((place, error));
+                let trouble = match error.kind() {
+                    ErrorKind::Corrupt if last_resort => Trouble::Row(row),
+                    ErrorKind::Corrupt => Trouble::Somewhere,
+                    _ => Trouble::All,
+                };
+                self.pool.note_bad(self.chunk.chunk, place, &error);
+                self.bad.push((place, trouble, error));
                 None
             }
         }
@@ -319,11 +354,12 @@ impl ChunkReader {
         }
     }
 
-    /// A place of this shard that has not failed, on a remote that is online.
-    async fn choose(&mut self, index: usize) -> Option<(Place, SharedRemote)> {
+    /// A place of this shard on a remote that is online, whose object may have the unit of `row`; a
+    /// damaged one only as the last resort.
+    async fn choose(&mut self, index: usize, row: u64, last_resort: bool) -> Option<(Place, SharedRemote)> {
         let view = self.pool.view().await;
         for place in self.chunk.shards.iter().filter(|p| usize::from(p.index) == index) {
-            if self.bad.iter().any(|(bad, _)| bad == place) {
+            if self.bad.iter().any(|(bad, trouble, _)| bad == place && trouble.bars(row, last_resort)) {
                 continue;
             }
             if let Some(remote) = view.handle(place.remote, self.pool.journal.remotes()) {
@@ -334,15 +370,15 @@ impl ChunkReader {
     }
 
     /// Starts a reader of a shard from `row` on; `false` when no place of it is left.
-    async fn open_feed(&mut self, index: usize, row: u64) -> bool {
+    async fn open_feed(&mut self, index: usize, row: u64, last_resort: bool) -> bool {
         self.close_feed(index, row);
-        let Some((place, remote)) = self.choose(index).await else { return false };
+        let Some((place, remote)) = self.choose(index, row, last_resort).await else { return false };
         let (layout, stored) = (self.chunk.layout, self.chunk.stored);
         let rows = |r: &u64| layout.unit_len(stored, index, *r) > 0;
         // A short read takes only the units it needs; parity and long ones run to the end.
         let is_data = index < usize::from(layout.data);
         let whole = !is_data || self.is_long() || self.shards.is_some();
-        let wanted = |r: &u64| rows(r) && (whole || self.needs(index, *r));
+        let wanted = |r: &u64| rows(r) && !last_resort && (whole || self.needs(index, *r));
         if !rows(&row) {
             return false;
         }
@@ -361,7 +397,7 @@ impl ChunkReader {
                 let _ = sender.send(Err(error)).await;
             }
         });
-        let feed = Feed { place, next_row: first, end_row, units, _task: AbortOnDropHandle::new(task) };
+        let feed = Feed { place, last_resort, next_row: first, end_row, units, _task: AbortOnDropHandle::new(task) };
         self.feeds.insert(index, feed);
         true
     }
@@ -388,11 +424,14 @@ impl ChunkReader {
 
     fn lost(&self, units: &[Option<Bytes>], row: u64) -> Error {
         let (k, have) = (self.chunk.layout.data, self.known(units, row));
-        let mut why: Vec<String> = self.bad.iter().map(|(p, e)| format!("shard {}: {e}", p.index)).collect();
+        let mut why: Vec<String> = self.bad.iter().map(|(p, _, e)| format!("shard {}: {e}", p.index)).collect();
+        why.sort();
         // Away is not lost.
-        let mut away = self.bad.iter().any(|(_, e)| e.is_retryable() || e.kind() == ErrorKind::Auth);
-        for (index, _) in units.iter().enumerate().filter(|(_, unit)| unit.is_none()) {
-            let tried = |place: &Place| self.bad.iter().any(|(bad, _)| bad == place);
+        let mut away = self.bad.iter().any(|(_, _, e)| e.is_retryable() || e.kind() == ErrorKind::Auth);
+        why.dedup();
+        let has_unit = |index| self.chunk.layout.unit_len(self.chunk.stored, index, row) > 0;
+        for (index, _) in units.iter().enumerate().filter(|(index, unit)| unit.is_none() && has_unit(*index)) {
+            let tried = |place: &Place| self.bad.iter().any(|(bad, _, _)| bad == place);
             for place in self.chunk.shards.iter().filter(|p| usize::from(p.index) == index && !tried(p)) {
                 away = true;
                 why.push(format!("shard {index}: remote {} is offline", self.pool.remote_label(place.remote)));

@@ -9,6 +9,7 @@ use futures_util::stream::{self, StreamExt};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, RemoteId, Stamp};
+use crate::journal::View;
 use crate::journal::record::{ChunkRecord, Dropped, Place, Record, ShardRecord};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
@@ -84,8 +85,16 @@ impl Pool {
         // One request for all of it: two could wait for each other.
         let _memory = self.acquire_memory(ChunkReader::memory(&record) + shards).await?;
         monitor.check()?;
+        let view = self.view().await;
+        // Planned first: nothing is read where nobody has room.
+        let plan = self.plan_restored(&view, &record, order).await?;
         let bodies = monitor.run(self.read_shards(&record, &indices, &order.damaged)).await?;
-        monitor.run(self.put_restored(&record, &bodies, order, monitor)).await
+        monitor.run(self.put_planned(&record, &bodies, order, &plan, view.epoch(), monitor)).await
+    }
+
+    async fn plan_restored<'a>(&'a self, view: &'a View, record: &ChunkRecord, order: &Order) -> Result<Plan<'a>> {
+        let shards: Vec<(u8, u8)> = order.shards.iter().copied().collect();
+        self.placement.plan_shards(self, view, record, &shards, &order.avoid, order.onto).await
     }
 
     /// Whole shards of a chunk, by index, every unit verified.
@@ -136,18 +145,26 @@ impl Pool {
         monitor: &Monitor,
     ) -> Result<Restored> {
         let view = self.view().await;
-        let shards: Vec<(u8, u8)> = order.shards.iter().copied().collect();
-        let plan = self.placement.plan_shards(self, &view, record, &shards, &order.avoid, order.onto).await?;
-        let puts = shards.iter().map(|(index, copy)| {
-            let plan = &plan;
-            async move {
-                let body = bodies.get(&usize::from(*index)).ok_or_else(|| {
-                    Error::new(ErrorKind::Internal, format!("shard {index} of chunk {} was not built", record.chunk))
-                })?;
-                let place = self.put_and_check(record, *index, *copy, body, plan).await?;
-                monitor.progress(body.size(), 0);
-                Ok((place, body.size()))
-            }
+        let plan = self.plan_restored(&view, record, order).await?;
+        self.put_planned(record, bodies, order, &plan, view.epoch(), monitor).await
+    }
+
+    async fn put_planned(
+        &self,
+        record: &ChunkRecord,
+        bodies: &BTreeMap<usize, Body>,
+        order: &Order,
+        plan: &Plan<'_>,
+        epoch: u64,
+        monitor: &Monitor,
+    ) -> Result<Restored> {
+        let puts = order.shards.iter().map(|(index, copy)| async move {
+            let body = bodies.get(&usize::from(*index)).ok_or_else(|| {
+                Error::new(ErrorKind::Internal, format!("shard {index} of chunk {} was not built", record.chunk))
+            })?;
+            let place = self.put_and_check(record, *index, *copy, body, plan).await?;
+            monitor.progress(body.size(), 0);
+            Ok((place, body.size()))
         });
         let put: Vec<(Place, u64)> = join_all(puts).await.into_iter().collect::<Result<_>>()?;
         let replaced = record.shards.iter().filter(|p| order.shards.contains(&(p.index, p.copy)));
@@ -156,7 +173,7 @@ impl Pool {
             replaced: replaced.copied().collect(),
             bytes: put.iter().map(|(_, size)| size).sum(),
             places: put.into_iter().map(|(place, _)| place).collect(),
-            epoch: view.epoch(),
+            epoch,
         })
     }
 
