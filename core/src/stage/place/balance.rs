@@ -122,7 +122,7 @@ impl Balancer {
         self.just_right = vec![(0.0, f64::INFINITY); self.candidates.len()];
         for priority in self.priorities() {
             let open: Vec<usize> = self.open(priority).collect();
-            let most = |at: usize| (self.used(at) + self.room(at)) / self.fair[at];
+            let most = |at: usize| self.fill(at) + if self.is_full(at) { 0.0 } else { self.room(at) / self.fair[at] };
             let surplus = |level: f64| -> f64 {
                 open.iter().map(|&at| (self.fill(at) - level - self.target).max(0.0) * self.fair[at]).sum()
             };
@@ -144,7 +144,7 @@ impl Balancer {
         self.priorities().into_iter().all(|priority| {
             let most = self.open(priority).map(|at| self.fill(at)).fold(0.0, f64::max);
             // Who is full cannot be fuller.
-            let takes = |at: &usize| self.room(*at) > 0.0;
+            let takes = |at: &usize| !self.is_full(*at);
             let least = self.open(priority).filter(takes).map(|at| self.fill(at)).fold(f64::INFINITY, f64::min);
             most - least <= self.target
         })
@@ -192,6 +192,11 @@ impl Balancer {
 
     fn fill_with(&self, at: usize, size: u64) -> f64 {
         (self.used(at) + size as f64) / self.fair[at]
+    }
+
+    /// Whether what it could still take would make no difference.
+    fn is_full(&self, at: usize) -> bool {
+        self.room(at) / self.fair[at] <= self.target / 2.0
     }
 
     fn priorities(&self) -> Vec<i64> {
@@ -332,8 +337,10 @@ impl Balancer {
                     (true, false) => through && after <= self.just_right[to].1,
                     (false, under) => under,
                 };
-                // Both end between where they were, so that the difference only falls.
+                // Both end between where they were, so that the difference only falls; and small differences
+                // are left alone, or where the target cannot be reached ever less would move for ever.
                 if wanted
+                    && fill - self.fill(to) > self.target / 2.0
                     && after < fill
                     && left >= self.fill(to)
                     && self.takes(to, one.size)

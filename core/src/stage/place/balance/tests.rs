@@ -232,12 +232,14 @@ proptest! {
         loop {
             let mut again = Balancer::new(balancer.candidates().to_vec(), &evacuated, target);
             let more = balance(&mut again, &mut after);
-            prop_assert!(!level || more.is_empty(), "level, and {} more", more.len());
+            // A place of higher priority may have become free for another shard of the chunk.
+            let flat = again.priorities().len() == 1;
+            prop_assert!(!level || !flat || more.is_empty(), "level, and {} more", more.len());
             if more.is_empty() {
                 break;
             }
             rounds += 1;
-            prop_assert!(rounds < 12, "no end: {}", more.len());
+            prop_assert!(rounds < 12, "no end: {more:?}");
             balancer = again;
         }
     }
