@@ -42,13 +42,15 @@ fn balance(balancer: &mut Balancer, chunks: &mut [Chunk]) -> Vec<(usize, Step, u
         moves.len() - before
     };
     show(balancer, Pass::Evacuate);
-    show(balancer, Pass::Spread);
-    balancer.aim();
-    for (min_size, through) in [(1000, false), (0, false), (0, true)] {
-        for _ in 0..8 {
-            if show(balancer, Pass::Level { min_size, through }) == 0 {
-                break;
-            }
+    // Levelling makes room for what could not be spread before.
+    for _ in 0..4 {
+        let mut moved = show(balancer, Pass::Spread);
+        balancer.aim();
+        for (min_size, through) in [(1000, false), (0, false), (0, true)] {
+            moved += show(balancer, Pass::Level { min_size, through });
+        }
+        if moved == 0 {
+            break;
         }
     }
     moves
