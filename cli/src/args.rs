@@ -80,6 +80,8 @@ pub enum Command {
     Mkdir(cmd::mkdir::Args),
     #[command(alias = "df")]
     Status(cmd::status::Args),
+    Rebuild(cmd::rebuild::Args),
+    Repair(cmd::repair::Args),
     #[command(subcommand)]
     Remotes(cmd::remotes::Args),
     #[command(subcommand)]
@@ -103,6 +105,8 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Mkdir(_) => "mkdir",
             Self::Status(_) => "status",
+            Self::Rebuild(_) => "rebuild",
+            Self::Repair(_) => "repair",
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",

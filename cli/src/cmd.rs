@@ -9,8 +9,10 @@ pub mod init;
 pub mod ls;
 pub mod mkdir;
 pub mod mv;
+pub mod rebuild;
 pub mod recovery_sheet;
 pub mod remotes;
+pub mod repair;
 pub mod stat;
 pub mod status;
 mod transfer;
@@ -39,6 +41,8 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Delete(args) => delete::run(args, context).await,
         Command::Mkdir(args) => mkdir::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::Rebuild(args) => rebuild::run(args, context).await,
+        Command::Repair(args) => repair::run(args, context).await,
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,

@@ -98,7 +98,9 @@ impl Context {
     pub async fn with_pool<T>(&self, config: &Config, work: impl AsyncFnOnce(&Arc<Pool>) -> Result<T>) -> Result<T> {
         let pool = self.stoppable(Pool::open(config, &open_options())).await?;
         self.report_view(&pool).await;
+        let known = pool.damage().map_or(0, |found| found.len());
         let done = work(&pool).await;
+        self.report_damage(&pool, known);
         self.close(&pool).await;
         done
     }
@@ -158,6 +160,15 @@ impl Context {
             self.ui.warn(error);
         } else if !view.complete {
             self.ui.warn(&format!("what is shown may be out of date: {}", view.lacks.join("; ")));
+        }
+    }
+
+    /// Says that damage was found that was not known before.
+    fn report_damage(&self, pool: &Pool, known: usize) {
+        let found = pool.damage().map_or(0, |found| found.len());
+        if found > known {
+            let shards = crate::format::count((found - known) as u64, "damaged shard");
+            self.ui.warn(&format!("found {shards}; `rclonepool rebuild` restores them"));
         }
     }
 

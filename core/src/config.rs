@@ -228,6 +228,9 @@ pub struct Config {
     /// Whether long-lived processes check the pool's health.
     pub enable_health_monitoring: bool,
 
+    /// Whether long-lived processes rebuild shards that reads find damaged.
+    pub auto_heal: bool,
+
     /// The time between health checks.
     #[schemars(range(min = 1, max = 31_536_000), extend("x-unit" = "seconds"))]
     pub health_check_interval: u64,
@@ -362,6 +365,7 @@ impl Default for Config {
             parity_data_shards: 3,
             parity_parity_shards: 1,
             enable_health_monitoring: true,
+            auto_heal: true,
             health_check_interval: 3600,
             enable_deduplication: false,
             enable_compression: false,

@@ -81,6 +81,8 @@ pub struct Settings {
     pub temp_dir: Option<PathBuf>,
     /// W, where it is to be above the rule's.
     pub commit_quorum: Option<u32>,
+    /// Let [`Pool::start_healing`] rebuild what reads find damaged.
+    pub auto_heal: bool,
     /// Skip the upload of what is there already.
     pub duplicate_detection: bool,
     /// Digests of whole files to keep.
@@ -130,7 +132,7 @@ pub struct Pool {
     /// Damage that reads met and that is not in the index yet.
     noted: Mutex<Vec<Finding>>,
     /// Wakes whoever waits for damage to be noted.
-    noticed: Notify,
+    noticed: Arc<Notify>,
 }
 
 impl Pool {
@@ -171,7 +173,7 @@ impl Pool {
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
             noted: Mutex::default(),
-            noticed: Notify::new(),
+            noticed: Arc::new(Notify::new()),
             rclone: None,
             metrics: Vec::new(),
             settings,

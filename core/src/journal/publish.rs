@@ -34,7 +34,7 @@ pub struct Receipt {
 impl Journal {
     /// Commits `records` as one operation.
     ///
-    /// The stamps in `records` are set here; the `of` of a deletion and whatever else depends on the
+    /// The stamps in `records` are set here, but for entries with a `rev`, which keep theirs; the `of` of a deletion and whatever else depends on the
     /// state must have been taken from an index synced by `view`, in the same operation.
     ///
     /// # Errors
@@ -66,7 +66,10 @@ impl Journal {
         }
         let stamps = self.stamps(records.len(), view);
         for (record, stamp) in records.iter_mut().zip(stamps) {
-            record.set_stamp(stamp);
+            // What care revises stays the user's.
+            if !matches!(record, Record::Entry(entry) if entry.rev > 0) {
+                record.set_stamp(stamp);
+            }
         }
         let places = places(&records);
         let mut held = Vec::new();

@@ -130,6 +130,7 @@ impl Settings {
             memory_bytes: config.memory_limit_mb << 20,
             temp_dir: config.temp_dir.clone(),
             commit_quorum: config.commit_quorum,
+            auto_heal: config.auto_heal,
             duplicate_detection: config.enable_duplicate_detection,
             file_hashes: config.file_hashes.clone(),
             offer_timeout: Duration::from_secs(config.commit_offer_timeout),

@@ -22,6 +22,20 @@ impl Pool {
         self.commit_data(view, view.epoch(), records).await
     }
 
+    /// Commits the settings that this machine's configuration changed, if it did; gives back whether that was
+    /// stale.
+    ///
+    /// # Errors
+    /// As [`crate::journal::Journal::commit`].
+    pub async fn write_settings(&self) -> Result<bool> {
+        let view = self.view_for_writing().await?;
+        if self.changed_settings(&view)?.0.is_empty() {
+            return Ok(false);
+        }
+        let receipt = self.commit(&view, Vec::new()).await?;
+        self.settle_receipt(receipt).await
+    }
+
     /// As [`Pool::commit`], for data that was stored since a view of `epoch` was taken.
     ///
     /// # Errors

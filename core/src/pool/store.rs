@@ -25,10 +25,11 @@ pub(super) struct Coded {
     pub size: u64,
     /// Their SHA-256.
     pub sha256: Sha256,
-    layout: Layout,
-    units: Vec<UnitChecksums>,
+    pub layout: Layout,
+    /// The checksums of their units, per shard index.
+    pub units: Vec<UnitChecksums>,
     /// One per shard index; copies are equal.
-    shards: Vec<Body>,
+    pub shards: Vec<Body>,
 }
 
 /// Reads up to `limit` bytes and codes them; `None` at the end of the input.
@@ -84,6 +85,81 @@ pub(super) fn code(
         units: encoder.finish().into_iter().map(UnitChecksums).collect(),
         shards: sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
     }))
+}
+
+/// Codes the bytes of one chunk as they come, in any pieces.
+pub(super) struct Coder {
+    layout: Layout,
+    encoder: StripeEncoder,
+    sinks: Vec<Sink>,
+    hasher: Hasher,
+    row: Vec<u8>,
+    size: u64,
+}
+
+impl Coder {
+    /// Starts a chunk of `stored` bytes.
+    ///
+    /// # Errors
+    /// `Corrupt` for an impossible layout, `Full` when scratch files have no room.
+    pub fn new(layout: Layout, stored: u64, scratch: &Scratch) -> Result<Self> {
+        let sink = |index| {
+            let small = layout.shard_size(stored, index) <= u64::from(MAX_UNIT_BYTES);
+            if small { Ok(Sink::Memory(Vec::new())) } else { scratch.create().map(Sink::Scratch) }
+        };
+        Ok(Self {
+            layout,
+            encoder: StripeEncoder::new(layout)?,
+            sinks: (0..layout.shards()).map(sink).collect::<Result<_>>()?,
+            hasher: Hasher::new(),
+            row: Vec::with_capacity(usize::try_from(layout.row_bytes().min(stored)).unwrap_or(0)),
+            size: 0,
+        })
+    }
+
+    /// Takes the next bytes.
+    ///
+    /// # Errors
+    /// Those of scratch files.
+    pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
+        let full = usize::try_from(self.layout.row_bytes()).unwrap_or(usize::MAX);
+        self.hasher.update(bytes);
+        self.size += bytes.len() as u64;
+        while !bytes.is_empty() {
+            let (now, later) = bytes.split_at(bytes.len().min(full - self.row.len()));
+            self.row.extend_from_slice(now);
+            bytes = later;
+            if self.row.len() == full {
+                self.code_row()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn code_row(&mut self) -> Result<()> {
+        for (index, unit) in self.encoder.row(&self.row)? {
+            self.sinks[index].write(unit)?;
+        }
+        self.row.clear();
+        Ok(())
+    }
+
+    /// The coded chunk.
+    ///
+    /// # Errors
+    /// Those of scratch files.
+    pub fn finish(mut self) -> Result<Coded> {
+        if !self.row.is_empty() {
+            self.code_row()?;
+        }
+        Ok(Coded {
+            size: self.size,
+            sha256: self.hasher.finish(),
+            layout: self.layout,
+            units: self.encoder.finish().into_iter().map(UnitChecksums).collect(),
+            shards: self.sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
+        })
+    }
 }
 
 /// Where a shard grows.

@@ -122,6 +122,7 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         memory_bytes: 512 << 20,
         temp_dir: None,
         commit_quorum: None,
+        auto_heal: true,
         duplicate_detection: true,
         file_hashes: Vec::new(),
         offer_timeout: Duration::from_secs(3600),

@@ -53,7 +53,7 @@ const TESTED: [(&str, &str); 42] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 25] = [
+const LATER: [(&str, &str, Option<&str>); 26] = [
     ("enable_chunk_cache", "1", Some("true")),
     ("chunk_cache_size_mb", "0", None),
     ("enable_prefetch", "1", Some("true")),
@@ -61,6 +61,7 @@ const LATER: [(&str, &str, Option<&str>); 25] = [
     ("auto_rebalance", "1", Some("true")),
     ("rebalance_threshold", "0", None),
     ("enable_health_monitoring", "1", Some("true")),
+    ("auto_heal", "1", Some("true")),
     ("health_check_interval", "0", None),
     ("enable_deduplication", "1", Some("true")),
     ("enable_compression", "1", Some("true")),

@@ -106,6 +106,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("parity_data_shards", "254, \"parity_parity_shards\": 2", "256 shards per chunk; at most 255"),
     ("parity_parity_shards", "0", "from 1 to 254"),
     ("enable_health_monitoring", "\"on\"", "allowed: true or false"),
+    ("auto_heal", "1", "allowed: true or false"),
     ("health_check_interval", "0", "from 1 to 31,536,000 (seconds)"),
     ("enable_deduplication", "null", "allowed: true or false"),
     ("enable_compression", "3", "allowed: true or false"),

@@ -1,12 +1,22 @@
 //! Healing: a read that met a bad shard notes it, and what was noted is rebuilt.
 
-use std::sync::PoisonError;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
 
+use tokio_util::task::AbortOnDropHandle;
+
+use super::{RebuildOptions, RebuildReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::index::{Damage, Finding};
 use crate::journal::record::Place;
+use crate::monitor::Monitor;
 use crate::pool::Pool;
+
+/// Reads that meet one bad shard soon meet others: they are healed together.
+const GATHER: Duration = Duration::from_secs(10);
+/// What could not be healed is tried again.
+const AGAIN: Duration = Duration::from_secs(3600);
 
 impl Pool {
     /// Notes what a read found of a shard object; slows nothing down. Only what is definitely so counts: a
@@ -35,5 +45,54 @@ impl Pool {
             }
         }
         self.index.note_damage(&findings)
+    }
+
+    /// The damaged shards this machine knows of, those met by reads included.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn damage(&self) -> Result<Vec<Finding>> {
+        self.keep_noted()?;
+        self.index.findings()
+    }
+
+    /// Rebuilds the damaged shards this machine knows of, one chunk at a time.
+    ///
+    /// # Errors
+    /// As [`Pool::rebuild`].
+    pub async fn heal_noted(self: &Arc<Self>, monitor: &Monitor) -> Result<RebuildReport> {
+        if self.damage()?.is_empty() {
+            return Ok(RebuildReport::default());
+        }
+        let plan = self.plan_rebuild(&RebuildOptions::default(), monitor).await?;
+        self.rebuild_by(&plan, 1, monitor).await
+    }
+
+    /// Heals in the background what reads find damaged, until the handle is dropped: for processes that live
+    /// long. Does nothing where `auto_heal` is off.
+    pub fn start_healing(self: &Arc<Self>) -> AbortOnDropHandle<()> {
+        let (pool, noticed, on) = (Arc::downgrade(self), self.noticed.clone(), self.settings.auto_heal);
+        AbortOnDropHandle::new(tokio::spawn(async move {
+            if !on {
+                return;
+            }
+            loop {
+                tokio::select! {
+                    () = noticed.notified() => tokio::time::sleep(GATHER).await,
+                    () = tokio::time::sleep(AGAIN) => {}
+                }
+                let Some(pool) = pool.upgrade() else { return };
+                match pool.heal_noted(&Monitor::default()).await {
+                    Ok(done) if done == RebuildReport::default() => {}
+                    Ok(done) => tracing::info!(
+                        "healed {} shards of {} chunks; {} chunks failed",
+                        done.shards,
+                        done.chunks,
+                        done.failed + done.unrecoverable
+                    ),
+                    Err(error) => tracing::warn!("healing was put off: {error}"),
+                }
+            }
+        }))
     }
 }

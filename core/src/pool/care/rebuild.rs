@@ -2,6 +2,7 @@
 
 mod perform;
 
+pub(super) use perform::Batch;
 pub use perform::RebuildReport;
 
 use std::collections::{BTreeMap, BTreeSet};

@@ -1,0 +1,311 @@
+//! Repairing a file from a local copy of it, even when too few of its shards are left.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::path::Path;
+use std::sync::Arc;
+
+use futures_util::stream::{self, StreamExt};
+use serde::Serialize;
+
+use super::rebuild::Batch;
+use super::{RebuildReport, restore::Order};
+use crate::error::{Error, ErrorKind, Result};
+use crate::index::{Damage, Finding};
+use crate::journal::record::{ChunkRecord, Content, Entry, Extent, RemoteState};
+use crate::local;
+use crate::monitor::{Event, Monitor};
+use crate::path::PoolPath;
+use crate::pool::Pool;
+use crate::pool::download::blocking;
+use crate::pool::fetch::{ChunkReader, check_shard};
+use crate::pool::store::{Coded, Coder};
+use crate::remote::Body;
+use crate::stage::hash::Hasher;
+use crate::stage::stripe::unit_crc;
+
+/// Bytes of the source read at a time: 1 MiB.
+const PIECE: usize = 1 << 20;
+/// Shards read back at once, per chunk.
+const CHECKS: usize = 8;
+
+/// What a repair would do, or did.
+#[derive(Debug, Clone, Default, Serialize)]
+pub struct RepairReport {
+    /// Shards of the file that were read and held against their checksums.
+    pub checked: u64,
+    /// Those that are missing or damaged.
+    pub damaged: Vec<Finding>,
+    /// Shards on remotes of which nothing is known now; they are left alone.
+    pub unknown: u64,
+    /// What was put anew.
+    pub rebuilt: RebuildReport,
+}
+
+impl Pool {
+    /// Puts every missing or damaged shard of a file anew from a local copy of it, and reads back what it
+    /// put. With `dry_run` nothing is put.
+    ///
+    /// # Errors
+    /// `InvalidArgument` when the copy is not the same content, with the first differing offset; `NotFound`; those
+    /// of the local disk; `Unavailable` and `Full` from the remotes.
+    pub async fn repair(
+        self: &Arc<Self>,
+        path: &PoolPath,
+        source: &Path,
+        dry_run: bool,
+        monitor: &Monitor,
+    ) -> Result<RepairReport> {
+        let entry = self.index.entry(path)?.ok_or_else(|| crate::pool::namespace::no_file(path))?;
+        let opened = File::open(source).map_err(|e| Error::io("cannot read", e).at_path(source.display()))?;
+        let file = Arc::new(opened);
+        let size = entry.content.size();
+        monitor.event(&Event::Total { bytes: size, items: entry.content.extents().len() as u64 });
+        self.check_source(&entry, &file, source, monitor).await?;
+        let mut report = RepairReport::default();
+        if dry_run {
+            for extent in entry.content.extents() {
+                self.check_chunk(&self.chunk(extent.chunk)?.record, &mut report, monitor).await?;
+            }
+            return Ok(report);
+        }
+        self.view_for_writing().await?;
+        let mut batch = Batch::default();
+        for extent in entry.content.extents() {
+            let record = self.chunk(extent.chunk)?.record;
+            let damaged = self.check_chunk(&record, &mut report, monitor).await?;
+            if !damaged.is_empty() {
+                let restored = self.repair_chunk(extent, &record, &damaged, &file, monitor).await;
+                batch.push(restored.map_err(|e| e.at_path(path))?, self.env.boot_ms());
+            }
+            if batch.is_due(self.env.boot_ms()) {
+                self.finish_batch(&mut batch, &mut report.rebuilt, monitor).await?;
+            }
+        }
+        self.finish_batch(&mut batch, &mut report.rebuilt, monitor).await?;
+        Ok(report)
+    }
+
+    /// Reads every shard of a chunk that can be reached; gives back and notes those that are missing or
+    /// damaged.
+    async fn check_chunk(
+        &self,
+        record: &ChunkRecord,
+        report: &mut RepairReport,
+        monitor: &Monitor,
+    ) -> Result<Vec<Finding>> {
+        let removed: Vec<_> =
+            self.index.remotes()?.into_iter().filter(|r| r.state == RemoteState::Removed).map(|r| r.remote).collect();
+        let checks = stream::iter(record.shards.clone())
+            .map(|place| {
+                let removed = &removed;
+                async move {
+                    if removed.contains(&place.remote) {
+                        return (place, Some(Ok(Damage::Missing)));
+                    }
+                    let Some(remote) = self.handle(place.remote).await else { return (place, Some(Err(()))) };
+                    let name = self.shard_object(record.chunk, place.index, place.nonce);
+                    match check_shard(&remote, &name, record, usize::from(place.index)).await {
+                        Ok(()) => (place, None),
+                        Err(error) => match error.kind() {
+                            ErrorKind::NotFound => (place, Some(Ok(Damage::Missing))),
+                            ErrorKind::Corrupt => (place, Some(Ok(Damage::Corrupt))),
+                            _ => (place, Some(Err(()))),
+                        },
+                    }
+                }
+            })
+            .buffer_unordered(CHECKS)
+            .collect::<Vec<_>>();
+        let mut damaged = Vec::new();
+        for (place, trouble) in monitor.run(async { Ok(checks.await) }).await? {
+            match trouble {
+                Some(Ok(damage)) => damaged.push(Finding { chunk: record.chunk, place, damage }),
+                Some(Err(())) => report.unknown += 1,
+                None => {}
+            }
+            report.checked += u64::from(!matches!(trouble, Some(Err(()))));
+        }
+        damaged.sort_by_key(|finding| finding.place);
+        self.index.note_damage(&damaged)?;
+        report.damaged.extend(&damaged);
+        Ok(damaged)
+    }
+
+    /// Codes a chunk from the local copy and puts its damaged shards.
+    async fn repair_chunk(
+        self: &Arc<Self>,
+        extent: &Extent,
+        record: &ChunkRecord,
+        damaged: &[Finding],
+        file: &Arc<File>,
+        monitor: &Monitor,
+    ) -> Result<super::restore::Restored> {
+        if (extent.chunk_offset, extent.length) != (0, record.size) || record.stored != record.size {
+            return Err(Error::new(
+                ErrorKind::Unsupported,
+                format!("chunk {} holds more than this file, or holds it compressed", record.chunk),
+            ));
+        }
+        let shards: u64 = (0..record.layout.shards()).map(|index| record.layout.shard_size(record.stored, index)).sum();
+        let _memory = self.acquire_memory(shards + record.layout.row_bytes()).await?;
+        let (file, offset, length, layout) = (file.clone(), extent.offset, extent.length, record.layout);
+        let scratch = self.scratch.clone();
+        let coded: Coded = blocking(move || {
+            let mut coder = Coder::new(layout, length, &scratch)?;
+            each_piece(&file, offset, length, &mut |piece| coder.write(piece))?;
+            coder.finish()
+        })
+        .await?;
+        if coded.sha256 != extent.sha256 || coded.units != record.units {
+            return Err(Error::new(ErrorKind::SourceChanged, "the local copy changed while it was read"));
+        }
+        let places = || damaged.iter().map(|finding| finding.place);
+        let bodies: BTreeMap<usize, Body> = coded.shards.into_iter().enumerate().collect();
+        let order = Order {
+            damaged: places().collect(),
+            ..Order::new(record.chunk, places().map(|place| (place.index, place.copy)))
+        };
+        // Progress counts the source's bytes.
+        monitor.run(self.put_restored(record, &bodies, &order, &Monitor::default())).await
+    }
+
+    /// Refuses a copy that is not what the pool stored, with the first differing offset.
+    async fn check_source(
+        self: &Arc<Self>,
+        entry: &Entry,
+        file: &Arc<File>,
+        source: &Path,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let metadata = file.metadata().map_err(|e| Error::io("cannot read", e).at_path(source.display()))?;
+        let (size, expected) = (metadata.len(), entry.content.size());
+        let differs = |at: String| {
+            let sizes = if size == expected { String::new() } else { format!(" ({size} bytes instead of {expected})") };
+            Error::new(ErrorKind::InvalidArgument, format!("is not the same content as {}: {at}{sizes}", entry.path))
+                .at_path(source.display())
+                .hint("nothing was changed; `upload` stores it as a new version")
+        };
+        match &entry.content {
+            Content::Inline { data, .. } => {
+                let mut local = vec![0; data.len()];
+                let read = local::read_at(file, 0, &mut local)
+                    .map_err(|e| Error::io("cannot read", e).at_path(source.display()))?;
+                let same = local.iter().take(read).zip(data).take_while(|(a, b)| a == b).count();
+                if same < data.len() || size != expected {
+                    return Err(differs(format!("the first difference is at offset {same}")));
+                }
+                return Ok(());
+            }
+            Content::File { .. } => {}
+            _ => return Err(Error::new(ErrorKind::InvalidArgument, "is not a file").at_path(&entry.path)),
+        }
+        for extent in entry.content.extents() {
+            monitor.check()?;
+            let whole = size.saturating_sub(extent.offset) >= extent.length;
+            if whole && hash(file, extent.offset, extent.length).await? == extent.sha256 {
+                monitor.progress(extent.length, 0);
+                continue;
+            }
+            return Err(differs(self.first_difference(extent, file, size).await?));
+        }
+        if size != expected {
+            return Err(differs(format!("the first difference is at offset {}", size.min(expected))));
+        }
+        Ok(())
+    }
+
+    /// Where a copy differs from an extent, as exactly as the records and what can be read allow.
+    async fn first_difference(self: &Arc<Self>, extent: &Extent, file: &Arc<File>, size: u64) -> Result<String> {
+        let record = self.chunk(extent.chunk)?.record;
+        let end = (extent.offset + extent.length).min(size);
+        let unit = u64::from(record.layout.unit);
+        let mut at = extent.offset;
+        while at < end {
+            let in_chunk = at - extent.offset + extent.chunk_offset;
+            // Up to the end of the unit, where units are those of the plain bytes.
+            let length = (unit - in_chunk % unit).min(end - at);
+            let local = read_local(file, at, length).await?;
+            let found = record.layout.locate(in_chunk);
+            let checks = record.units.get(found.index).map(|units| units.0.as_slice()).unwrap_or_default();
+            let recorded = usize::try_from(found.row).ok().and_then(|row: usize| checks.get(row));
+            let is_unit = record.stored == record.size
+                && found.within == 0
+                && length == u64::from(record.layout.unit_len(record.stored, found.index, found.row));
+            if !(is_unit && recorded == Some(&unit_crc(&local))) {
+                let range = in_chunk..in_chunk + length;
+                match self.read_range(&record, range).await {
+                    Ok(stored) => {
+                        let same = stored.iter().zip(&local).take_while(|(a, b)| a == b).count() as u64;
+                        if same < length {
+                            return Ok(format!("the first difference is at offset {}", at + same));
+                        }
+                    }
+                    Err(_) if is_unit => {
+                        return Ok(format!(
+                            "the first difference is at offset {at}, or in the {length} bytes from there"
+                        ));
+                    }
+                    // Neither its checksum nor its bytes are known: it may be further on.
+                    Err(_) => {
+                        return Ok(format!("the first difference is at or after offset {at}"));
+                    }
+                }
+            }
+            at += length;
+        }
+        Ok(format!("the first difference is at offset {end}"))
+    }
+
+    async fn read_range(self: &Arc<Self>, record: &ChunkRecord, range: std::ops::Range<u64>) -> Result<Vec<u8>> {
+        let mut reader = ChunkReader::open(self.clone(), record.chunk, range).await?;
+        let mut bytes = Vec::new();
+        while let Some(piece) = reader.next().await? {
+            bytes.extend_from_slice(&piece);
+        }
+        Ok(bytes)
+    }
+}
+
+async fn hash(file: &Arc<File>, offset: u64, length: u64) -> Result<crate::id::Sha256> {
+    let file = file.clone();
+    blocking(move || {
+        let mut hasher = Hasher::new();
+        each_piece(&file, offset, length, &mut |piece| {
+            hasher.update(piece);
+            Ok(())
+        })?;
+        Ok(hasher.finish())
+    })
+    .await
+}
+
+async fn read_local(file: &Arc<File>, offset: u64, length: u64) -> Result<Vec<u8>> {
+    let file = file.clone();
+    blocking(move || {
+        let mut bytes = Vec::new();
+        each_piece(&file, offset, length, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        })?;
+        Ok(bytes)
+    })
+    .await
+}
+
+/// Gives `each` the bytes of a range, in order; fewer where the file ends.
+fn each_piece(file: &File, offset: u64, length: u64, each: &mut dyn FnMut(&[u8]) -> Result<()>) -> Result<()> {
+    let mut buffer = vec![0; PIECE.min(usize::try_from(length).unwrap_or(PIECE))];
+    let mut done = 0;
+    while done < length {
+        let wanted = usize::try_from(length - done).unwrap_or(usize::MAX).min(buffer.len());
+        let read = local::read_at(file, offset + done, &mut buffer[..wanted])
+            .map_err(|e| Error::io("cannot read the local copy", e))?;
+        if read == 0 {
+            break;
+        }
+        each(&buffer[..read])?;
+        done += read as u64;
+    }
+    Ok(())
+}
