@@ -15,6 +15,7 @@ mod tests;
 pub use findings::{Damage, Finding};
 pub use local::{KnownCommit, Mark};
 pub use query::{Chunk, Listed, RemoteUse};
+pub use shards::Placed;
 
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard};

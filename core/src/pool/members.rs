@@ -158,7 +158,7 @@ impl Pool {
     }
 
     /// The member that is configured (or was labelled) so.
-    async fn member(&self, name: &str) -> Result<RemoteRecord> {
+    pub(super) async fn member(&self, name: &str) -> Result<RemoteRecord> {
         let view = self.view().await;
         let pairs = view.remotes.iter().zip(self.journal.remotes());
         let configured = pairs.filter(|(_, r)| r.label() == name).find_map(|(status, _)| status.id());
@@ -175,7 +175,7 @@ impl Pool {
         })
     }
 
-    async fn complete_view(&self) -> Result<View> {
+    pub(super) async fn complete_view(&self) -> Result<View> {
         let view = self.journal.sync().await?;
         if view.complete {
             return Ok(view);
@@ -187,7 +187,7 @@ impl Pool {
         .hint("bring the pool's remotes online"))
     }
 
-    async fn commit_members(&self, journal: &Journal, view: View, records: Vec<RemoteRecord>) -> Result<()> {
+    pub(super) async fn commit_members(&self, journal: &Journal, view: View, records: Vec<RemoteRecord>) -> Result<()> {
         let receipt = journal.commit(&view, records.into_iter().map(Record::Remote).collect()).await?;
         if receipt.stale {
             return Err(Error::new(

@@ -108,6 +108,12 @@ impl Balancer {
         (0..self.candidates.len()).map(|at| self.fill(at)).collect()
     }
 
+    /// The fair share of each candidate in bytes, weights included.
+    pub fn shares(&self) -> Vec<u64> {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at least 1, and it saturates")]
+        self.fair.iter().map(|share| *share as u64).collect()
+    }
+
     /// The largest difference of fills among remotes of one priority that accept, in percentage points.
     pub fn variance(&self) -> f64 {
         let of = |priority: i64| variance_points(self.open(priority).map(|at| self.fill(at)));
