@@ -4,6 +4,7 @@ mod cpu;
 mod directories;
 mod listing;
 mod memory;
+mod rebuild;
 mod requests;
 mod sum;
 
@@ -11,7 +12,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 6] = ["sum", "directories", "cpu", "requests", "memory", "listing"];
+pub const ALL: [&str; 7] = ["sum", "directories", "cpu", "requests", "memory", "listing", "rebuild"];
 
 /// Runs one.
 ///
@@ -25,6 +26,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "requests" => requests::run(scale).await,
         "memory" => memory::run(scale),
         "listing" => listing::run(scale),
+        "rebuild" => rebuild::run(scale).await,
         other => Err(format!("no benchmark {other}").into()),
     }
 }

@@ -78,6 +78,32 @@ impl Clouds {
         sum
     }
 
+    /// The last one loses the objects whose name has `part` in it.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub fn lose_last(&self, home: &Path, part: &str) -> Result<()> {
+        let mut ahead = vec![home.join(format!("cloud{}", self.fronts.len()))];
+        while let Some(directory) = ahead.pop() {
+            for entry in std::fs::read_dir(directory)? {
+                let path = entry?.path();
+                if path.is_dir() {
+                    ahead.push(path);
+                } else if path.to_string_lossy().contains(part) {
+                    std::fs::remove_file(path)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The last but one dies.
+    pub fn kill_last_but_one(&self) {
+        if let Some(front) = self.fronts.iter().rev().nth(1) {
+            front.kill();
+        }
+    }
+
     /// The last one dies.
     pub fn kill_last(&self) {
         if let Some(last) = self.fronts.last() {

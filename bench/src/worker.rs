@@ -10,6 +10,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use rclonepool_core::journal::record::{Content, Entry, Record};
+use rclonepool_core::pool::care::RebuildOptions;
 use rclonepool_core::pool::{DownloadOptions, OpenOptions, Source, UploadOptions};
 use rclonepool_core::{Config, Monitor, Pool, PoolPath};
 use serde::{Deserialize, Serialize};
@@ -46,6 +47,8 @@ pub enum Work {
     Download { from: String, to: PathBuf },
     /// List a directory.
     List { directory: String },
+    /// Rebuild what is missing, however much it is.
+    Rebuild,
     /// Make small files by commits alone: so many directories of so many files.
     Fill { directories: u32, files: u32 },
 }
@@ -159,6 +162,15 @@ impl Work {
                 pool.download(&PoolPath::new(&from)?, &to, &options, &monitor).await?;
             }
             Self::List { directory } => outcome.entries = pool.list(&PoolPath::new(&directory)?)?.len() as u64,
+            Self::Rebuild => {
+                let options = RebuildOptions { all: true, accept_loss: true, ..RebuildOptions::default() };
+                let plan = pool.plan_rebuild(&options, &monitor).await?;
+                let report = pool.rebuild(&plan, &monitor).await?;
+                if report.failed + report.unrecoverable > 0 || report.shards == 0 {
+                    return Err(format!("the rebuild is not whole: {report:?}").into());
+                }
+                (outcome.shards, outcome.stored_bytes) = (report.shards, report.bytes);
+            }
             Self::Fill { directories, files } => fill(pool, directories, files).await?,
         }
         Ok(())

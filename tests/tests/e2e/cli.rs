@@ -11,5 +11,6 @@ mod json;
 mod membership;
 mod over_rclone;
 mod paths;
+mod rebuild;
 mod transfer;
 mod wizard;

@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 23] = [
+const COMMANDS: [&[&str]; 25] = [
     &[],
     &["init"],
     &["upload"],
@@ -14,6 +14,8 @@ const COMMANDS: [&[&str]; 23] = [
     &["delete"],
     &["mkdir"],
     &["status"],
+    &["rebuild"],
+    &["repair"],
     &["remotes"],
     &["remotes", "list"],
     &["remotes", "add"],
