@@ -48,6 +48,25 @@ impl Index {
         }
         transaction.commit().map_err(failed)
     }
+
+    /// Forgets the versions that commits brought which no remote has any more; should one come back, it does
+    /// not count here.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn forget_commits<'a>(&self, names: impl IntoIterator<Item = &'a CommitName>, now: &Moment) -> Result<()> {
+        let mut connection = self.lock();
+        let transaction =
+            connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(failed)?;
+        let mut merge = Merge { db: &transaction, touched: BTreeSet::new(), now: *now, sight: None };
+        for name in names {
+            merge.supersede(name)?;
+        }
+        for path in std::mem::take(&mut merge.touched) {
+            merge.resolve(&path)?;
+        }
+        transaction.commit().map_err(failed)
+    }
 }
 
 struct Merge<'a> {

@@ -4,6 +4,10 @@
 //! remote ([`RemoteState::Joining`], [`RemoteState::Leaving`]) for a grace, so that no machine that has
 //! not seen the change yet can commit past it.
 
+mod lost;
+
+pub use lost::{LossPlan, LossReport};
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
@@ -69,53 +73,83 @@ impl Pool {
 
     async fn join(&self, settings: &Settings, remotes: &[SharedRemote]) -> Result<Vec<RemoteId>> {
         let view = self.complete_view().await?;
-        let prefix = &settings.manifest_prefix;
-        let mut records = Vec::new();
-        for remote in remotes {
-            let listing = Listing::take(remote.as_ref(), prefix).await?;
-            if let Some(marker) = listing.markers.first() {
-                let member = self.index.remotes()?.iter().any(|r| r.remote == marker.remote);
-                let what = if marker.pool == self.id() && member { "of this pool" } else { "of another pool or time" };
-                return Err(Error::new(ErrorKind::AlreadyExists, format!("it carries a marker {what} already"))
-                    .on_remote(remote.label())
-                    .hint(format!(
-                        "{prefix}/{} is the marker; a remote joins without one",
-                        MarkerName::object(*marker)
-                    )));
-            }
-            let id = RemoteId(self.env.random());
-            let created_ms = self.env.wall_ms();
-            let marker =
-                Marker { format: FORMAT, pool: self.id(), remote: id, label: remote.label().into(), created_ms };
-            marker.write(remote.as_ref(), prefix).await?;
-            records.push(remote_record(settings, remote.label(), id, RemoteState::Joining));
-        }
-        // They hold every commit before they count.
-        let mut all: Vec<SharedRemote> = self.journal.remotes().to_vec();
-        all.extend(remotes.iter().cloned());
-        let wider = Journal::new(self.id(), prefix, all, self.index.clone(), self.env.clone())?;
-        if self.journal.rules().join_complete {
-            wider.sync().await?;
-            wider.settle(std::time::Duration::MAX).await;
-            let after = wider.sync().await?;
-            let wanted = view.commits();
-            for record in &records {
-                let lacks = wanted.difference(&after.commits_of(record.remote)).count();
-                if lacks > 0 {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        format!("{lacks} commits could not be copied to it"),
-                    )
-                    .on_remote(&record.label)
-                    .hint("remove its marker, or repeat when the remotes answer"));
-                }
-            }
-        }
+        let records = self.mark(settings, remotes).await?;
+        let wider = self.wider(settings, remotes)?;
+        self.fill_joining(&wider, &view, &records).await?;
         let ids = records.iter().map(|r| r.remote).collect();
         let view = wider.sync().await?;
         self.commit_members(&wider, view, records).await?;
         wider.settle(self.settings.offer_timeout).await;
         Ok(ids)
+    }
+
+    /// Gives each remote a marker with a new id. One that an attempt left which broke off before it counted
+    /// is used again.
+    async fn mark(&self, settings: &Settings, remotes: &[SharedRemote]) -> Result<Vec<RemoteRecord>> {
+        let prefix = &settings.manifest_prefix;
+        let mut records = Vec::new();
+        for remote in remotes {
+            let listing = Listing::take(remote.as_ref(), prefix).await?;
+            let known = self.index.remotes()?;
+            let unused = |m: &MarkerName| m.pool == self.id() && known.iter().all(|r| r.remote != m.remote);
+            let mut markers = listing.markers.iter();
+            let id = match (markers.next(), markers.next()) {
+                (None, _) => {
+                    let id = RemoteId(self.env.random());
+                    let created_ms = self.env.wall_ms();
+                    let marker =
+                        Marker { format: FORMAT, pool: self.id(), remote: id, label: remote.label().into(), created_ms };
+                    marker.write(remote.as_ref(), prefix).await?;
+                    id
+                }
+                (Some(marker), None) if unused(marker) => marker.remote,
+                (Some(marker), _) => {
+                    let member = known.iter().any(|r| r.remote == marker.remote);
+                    let what = if marker.pool == self.id() && member { "of this pool" } else { "of another pool or time" };
+                    return Err(Error::new(ErrorKind::AlreadyExists, format!("it carries a marker {what} already"))
+                        .on_remote(remote.label())
+                        .hint(format!(
+                            "{prefix}/{} is the marker; a remote joins without one",
+                            MarkerName::object(*marker)
+                        )));
+                }
+            };
+            records.push(remote_record(settings, remote.label(), id, RemoteState::Joining));
+        }
+        Ok(records)
+    }
+
+    /// The journal over the remotes there are and those that join; one of the same name takes the other's place.
+    fn wider(&self, settings: &Settings, remotes: &[SharedRemote]) -> Result<Journal> {
+        let joins = |label: &str| remotes.iter().any(|remote| remote.label() == label);
+        let mut all: Vec<SharedRemote> = self.journal.remotes().iter().filter(|r| !joins(r.label())).cloned().collect();
+        all.extend(remotes.iter().cloned());
+        #[allow(unused_mut, reason = "only where rules can be switched off")]
+        let mut wider =
+            Journal::new(self.id(), &settings.manifest_prefix, all, self.index.clone(), self.env.clone())?;
+        #[cfg(any(test, feature = "testing"))]
+        wider.set_rules(self.journal.rules());
+        Ok(wider)
+    }
+
+    /// Sees to it that those who join hold every commit of a view before they count.
+    async fn fill_joining(&self, wider: &Journal, view: &View, records: &[RemoteRecord]) -> Result<()> {
+        if !self.journal.rules().join_complete {
+            return Ok(());
+        }
+        wider.sync().await?;
+        wider.settle(std::time::Duration::MAX).await;
+        let after = wider.sync().await?;
+        let wanted = view.commits();
+        for record in records {
+            let lacks = wanted.difference(&after.commits_of(record.remote)).count();
+            if lacks > 0 {
+                return Err(Error::new(ErrorKind::Unavailable, format!("{lacks} commits could not be copied to it"))
+                    .on_remote(&record.label)
+                    .hint("repeat it when the remotes answer"));
+            }
+        }
+        Ok(())
     }
 
     /// Lets a remote go that holds no shard. It keeps its marker until the change is finished: run again
