@@ -71,7 +71,11 @@ impl Pool {
         Ok(MemberChange { remotes, state, grace_left_ms })
     }
 
-    async fn join(&self, settings: &Settings, remotes: &[SharedRemote]) -> Result<Vec<RemoteId>> {
+    /// As [`Pool::add_remotes`], over remotes that are at hand.
+    ///
+    /// # Errors
+    /// As [`Pool::add_remotes`].
+    pub async fn join(&self, settings: &Settings, remotes: &[SharedRemote]) -> Result<Vec<RemoteId>> {
         let view = self.complete_view().await?;
         let records = self.mark(settings, remotes).await?;
         let wider = self.wider(settings, remotes)?;

@@ -1,7 +1,10 @@
 //! Tests of care over remotes in memory. One binary: `mod` every file here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod balance;
 mod convert;
+mod drain;
+mod lost;
 mod rebuild;
 mod repair;
 
