@@ -96,8 +96,23 @@ impl Pool {
             let listing = Listing::take(remote.as_ref(), prefix).await?;
             let known = self.index.remotes()?;
             let unused = |m: &MarkerName| m.pool == self.id() && known.iter().all(|r| r.remote != m.remote);
-            let mut markers = listing.markers.iter();
-            let id = match (markers.next(), markers.next()) {
+            let (mut markers, mut torn) = (listing.markers.iter(), false);
+            let mut found = (markers.next(), markers.next());
+            if let (Some(marker), None) = found
+                && unused(marker)
+                && let Err(error) = Marker::read(remote.as_ref(), prefix, *marker).await
+            {
+                // The upload of it broke off.
+                if error.kind() != ErrorKind::Corrupt {
+                    return Err(error);
+                }
+                remote.delete(&format!("{prefix}/{}", marker.object())).await?;
+                torn = true;
+            }
+            if torn {
+                found = (None, None);
+            }
+            let id = match found {
                 (None, _) => {
                     let id = RemoteId(self.env.random());
                     let created_ms = self.env.wall_ms();
@@ -144,7 +159,9 @@ impl Pool {
         wider.sync().await?;
         wider.settle(std::time::Duration::MAX).await;
         let after = wider.sync().await?;
-        let wanted = view.commits();
+        let known = self.index.known_commits()?;
+        let mut wanted = view.commits();
+        wanted.retain(|name| known.get(name) != Some(&crate::index::KnownCommit::Superseded));
         for record in records {
             let lacks = wanted.difference(&after.commits_of(record.remote)).count();
             if lacks > 0 {
