@@ -80,6 +80,8 @@ pub enum Command {
     Mkdir(cmd::mkdir::Args),
     #[command(alias = "df")]
     Status(cmd::status::Args),
+    BalanceStatus(cmd::balance_status::Args),
+    Rebalance(cmd::rebalance::Args),
     Rebuild(cmd::rebuild::Args),
     Repair(cmd::repair::Args),
     #[command(subcommand)]
@@ -105,6 +107,8 @@ impl Command {
             Self::Delete(_) => "delete",
             Self::Mkdir(_) => "mkdir",
             Self::Status(_) => "status",
+            Self::BalanceStatus(_) => "balance-status",
+            Self::Rebalance(_) => "rebalance",
             Self::Rebuild(_) => "rebuild",
             Self::Repair(_) => "repair",
             Self::Remotes(_) => "remotes",

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod balance_status;
 pub mod cat;
 pub mod completions;
 pub mod config;
@@ -9,6 +10,7 @@ pub mod init;
 pub mod ls;
 pub mod mkdir;
 pub mod mv;
+pub mod rebalance;
 pub mod rebuild;
 pub mod recovery_sheet;
 pub mod remotes;
@@ -41,6 +43,8 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Delete(args) => delete::run(args, context).await,
         Command::Mkdir(args) => mkdir::run(args, context).await,
         Command::Status(args) => status::run(args, context).await,
+        Command::BalanceStatus(args) => balance_status::run(args, context).await,
+        Command::Rebalance(args) => rebalance::run(args, context).await,
         Command::Rebuild(args) => rebuild::run(args, context).await,
         Command::Repair(args) => repair::run(args, context).await,
         Command::Remotes(args) => remotes::run(args, context).await,
