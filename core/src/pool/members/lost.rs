@@ -150,14 +150,19 @@ impl Pool {
     /// # Errors
     /// As [`Pool::replace_lost`].
     pub async fn replace_by(&self, old: &str, settings: &Settings, new: &[SharedRemote]) -> Result<LossReport> {
-        let records = self.losable(&[old.to_owned()]).await?;
+        // First, as the successor may have the name of the one it replaced.
+        let before = self.joined_before(old, settings, new).await?;
+        let (records, joined) = match before {
+            Some((removed, joined)) => (vec![removed], Some(joined)),
+            None => (self.losable(&[old.to_owned()]).await?, None),
+        };
         let lost: BTreeSet<RemoteId> = records.iter().map(|r| r.remote).collect();
         if let Some(other) = self.changing()?.into_iter().find(|r| !lost.contains(&r.remote) && !is_named(new, r)) {
             return Err(Error::new(ErrorKind::Busy, "a change of membership is under way")
                 .on_remote(&other.label)
                 .hint("`rclonepool remotes remove --lost` is possible meanwhile, and another remote joins afterwards"));
         }
-        let joining = match self.joined_before(settings, new, &records).await? {
+        let joining = match joined {
             Some(joined) => vec![joined],
             None => self.mark(settings, new).await?,
         };
@@ -178,24 +183,26 @@ impl Pool {
         Ok(self.index.remotes()?.into_iter().filter(changing).collect())
     }
 
-    /// The successor, when an attempt that broke off had written the change already.
+    /// The remote that was removed and its successor, when an attempt that broke off had written the change.
     async fn joined_before(
         &self,
+        old: &str,
         settings: &Settings,
         new: &[SharedRemote],
-        lost: &[RemoteRecord],
-    ) -> Result<Option<RemoteRecord>> {
-        if lost.iter().any(|r| r.state != RemoteState::Removed) {
-            return Ok(None);
-        }
+    ) -> Result<Option<(RemoteRecord, RemoteRecord)>> {
+        self.sync().await?;
+        let records = self.index.remotes()?;
+        let named = |r: &&RemoteRecord| r.label == old || r.remote.to_string() == old;
+        let removed = records.iter().filter(|r| r.state == RemoteState::Removed).filter(named).max_by_key(|r| r.stamp);
+        let Some(removed) = removed else { return Ok(None) };
         for remote in new {
             let listing = Listing::take(remote.as_ref(), &settings.manifest_prefix).await?;
             let joined = |r: &&RemoteRecord| {
                 matches!(r.state, RemoteState::Joining | RemoteState::Active)
                     && listing.markers.iter().any(|m| m.pool == self.id() && m.remote == r.remote)
             };
-            if let Some(record) = self.index.remotes()?.iter().find(joined) {
-                return Ok(Some(record.clone()));
+            if let Some(joined) = records.iter().find(joined) {
+                return Ok(Some((removed.clone(), joined.clone())));
             }
         }
         Ok(None)
