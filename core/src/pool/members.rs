@@ -59,14 +59,20 @@ impl Pool {
     ) -> Result<MemberChange> {
         self.finish_change(alone).await?;
         let connected = connect(config, labels, options, &self.env).await?;
-        let added = self.join(&Settings::of(config), &connected.remotes).await;
+        let settings = Settings::of(config);
+        let added = async {
+            let added = self.join(&settings, &connected.remotes).await?;
+            if alone {
+                // A view may need those that joined.
+                self.finish_over(&self.wider(&settings, &connected.remotes)?, true).await?;
+            }
+            Ok(added)
+        };
+        let added = added.await;
         if let Some(rclone) = connected.rclone {
             rclone.close().await;
         }
         let remotes = added?;
-        if alone {
-            self.finish_change(true).await?;
-        }
         let (state, grace_left_ms) = if alone { (RemoteState::Active, 0) } else { (RemoteState::Joining, GRACE_MS) };
         Ok(MemberChange { remotes, state, grace_left_ms })
     }
@@ -231,7 +237,11 @@ impl Pool {
     }
 
     pub(super) async fn complete_view(&self) -> Result<View> {
-        let view = self.journal.sync().await?;
+        Self::complete_view_of(&self.journal).await
+    }
+
+    async fn complete_view_of(journal: &Journal) -> Result<View> {
+        let view = journal.sync().await?;
         if view.complete {
             return Ok(view);
         }
@@ -265,6 +275,10 @@ impl Pool {
     /// # Errors
     /// `Busy` when it has not.
     pub(super) async fn finish_change(&self, alone: bool) -> Result<()> {
+        self.finish_over(&self.journal, alone).await
+    }
+
+    async fn finish_over(&self, journal: &Journal, alone: bool) -> Result<()> {
         let changing = |r: &RemoteRecord| matches!(r.state, RemoteState::Joining | RemoteState::Leaving);
         let records: Vec<RemoteRecord> = self.index.remotes()?.into_iter().filter(changing).collect();
         if records.is_empty() {
@@ -281,7 +295,7 @@ impl Pool {
                 .hint("other machines must see it first; --alone, if no other machine writes to this pool"));
             }
         }
-        let view = self.complete_view().await?;
+        let view = Self::complete_view_of(journal).await?;
         let used = self.index.remote_use()?;
         let mut gone = Vec::new();
         let mut finished = Vec::new();
@@ -296,8 +310,8 @@ impl Pool {
             finished.push(RemoteRecord { state, ..record });
         }
         let handles: Vec<(RemoteId, SharedRemote)> =
-            gone.iter().filter_map(|id| Some((*id, view.handle(*id, self.journal.remotes())?))).collect();
-        self.commit_members(&self.journal, view, finished).await?;
+            gone.iter().filter_map(|id| Some((*id, view.handle(*id, journal.remotes())?))).collect();
+        self.commit_members(journal, view, finished).await?;
         // The marker goes last, so that the place can join again.
         for (remote, handle) in handles {
             let marker = MarkerName { pool: self.id(), remote };

@@ -132,17 +132,21 @@ impl Pool {
         alone: bool,
     ) -> Result<LossReport> {
         let connected = connect(config, &[new.to_owned()], options, &self.env).await?;
-        let replaced = self.replace_by(old, &Settings::of(config), &connected.remotes).await;
+        let settings = Settings::of(config);
+        let replaced = async {
+            let mut report = self.replace_by(old, &settings, &connected.remotes).await?;
+            if alone {
+                // A view may need the one that joined.
+                self.finish_over(&self.wider(&settings, &connected.remotes)?, true).await?;
+                report.grace_left_ms = 0;
+            }
+            Ok(report)
+        };
+        let replaced = replaced.await;
         if let Some(rclone) = connected.rclone {
             rclone.close().await;
         }
-        let mut report = replaced?;
-        if alone && report.grace_left_ms > 0 {
-            self.sync().await?;
-            self.finish_change(true).await?;
-            report.grace_left_ms = 0;
-        }
-        Ok(report)
+        replaced
     }
 
     /// As [`Pool::replace_lost`], over remotes that are at hand.
