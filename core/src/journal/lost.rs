@@ -73,8 +73,11 @@ impl Journal {
             return Ok(());
         }
         let records = self.index.remotes()?;
-        let missing: Vec<&str> =
-            records.iter().filter(|r| rest.contains(&r.remote) && !view.listed.contains(&r.remote)).map(|r| r.label.as_str()).collect();
+        let missing: Vec<&str> = records
+            .iter()
+            .filter(|r| rest.contains(&r.remote) && !view.listed.contains(&r.remote))
+            .map(|r| r.label.as_str())
+            .collect();
         let why = match missing.as_slice() {
             [] => view.lacks.join("; "),
             missing => format!("{} cannot be listed whole either", missing.join(", ")),

@@ -122,15 +122,21 @@ impl Pool {
                 (None, _) => {
                     let id = RemoteId(self.env.random());
                     let created_ms = self.env.wall_ms();
-                    let marker =
-                        Marker { format: FORMAT, pool: self.id(), remote: id, label: remote.label().into(), created_ms };
+                    let marker = Marker {
+                        format: FORMAT,
+                        pool: self.id(),
+                        remote: id,
+                        label: remote.label().into(),
+                        created_ms,
+                    };
                     marker.write(remote.as_ref(), prefix).await?;
                     id
                 }
                 (Some(marker), None) if unused(marker) => marker.remote,
                 (Some(marker), _) => {
                     let member = known.iter().any(|r| r.remote == marker.remote);
-                    let what = if marker.pool == self.id() && member { "of this pool" } else { "of another pool or time" };
+                    let what =
+                        if marker.pool == self.id() && member { "of this pool" } else { "of another pool or time" };
                     return Err(Error::new(ErrorKind::AlreadyExists, format!("it carries a marker {what} already"))
                         .on_remote(remote.label())
                         .hint(format!(
@@ -150,8 +156,7 @@ impl Pool {
         let mut all: Vec<SharedRemote> = self.journal.remotes().iter().filter(|r| !joins(r.label())).cloned().collect();
         all.extend(remotes.iter().cloned());
         #[allow(unused_mut, reason = "only where rules can be switched off")]
-        let mut wider =
-            Journal::new(self.id(), &settings.manifest_prefix, all, self.index.clone(), self.env.clone())?;
+        let mut wider = Journal::new(self.id(), &settings.manifest_prefix, all, self.index.clone(), self.env.clone())?;
         #[cfg(any(test, feature = "testing"))]
         wider.set_rules(self.journal.rules());
         Ok(wider)

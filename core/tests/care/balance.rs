@@ -59,7 +59,10 @@ async fn places(pool: &Arc<Pool>, files: u64) -> usize {
     count
 }
 
-async fn rebalance(pool: &Arc<Pool>, target: f64) -> rclonepool_core::Result<rclonepool_core::pool::care::RebalanceReport> {
+async fn rebalance(
+    pool: &Arc<Pool>,
+    target: f64,
+) -> rclonepool_core::Result<rclonepool_core::pool::care::RebalanceReport> {
     let plan = pool.plan_rebalance(target).await?;
     pool.rebalance(&plan, &Monitor::default()).await
 }
@@ -76,7 +79,10 @@ async fn a_remote_that_came_later_gets_its_part() {
     assert_eq!((report.shards, report.freed, report.failed, report.stale), (plan.shards, plan.shards, 0, false));
     let status = pool.balance_status().await.unwrap();
     assert!(report.reached && status.variance <= 10.0, "{status:?}");
-    assert_eq!(status.remotes.iter().map(|r| r.used).collect::<Vec<_>>(), plan.used_after.values().copied().collect::<Vec<_>>());
+    assert_eq!(
+        status.remotes.iter().map(|r| r.used).collect::<Vec<_>>(),
+        plan.used_after.values().copied().collect::<Vec<_>>()
+    );
     assert_eq!(pool.plan_rebalance(10.0).await.unwrap().shards, 0);
     assert_eq!(objects(&world), places(&pool, 12).await, "nothing is left where it lay");
     pool.close().await;

@@ -124,8 +124,15 @@ async fn replaced_at_any_crash_it_ends_with_all_shards_on_the_new_one() {
             remotes[2] = successor(label, &world.stores[2], &Crash::never());
             let pool = world.open_over(id, world.machine(), remotes, Index::in_memory().unwrap()).await.unwrap();
             assert!(pool.view().await.complete, "call {call}: {:?}", pool.view().await.lacks);
-            let states: Vec<RemoteState> =
-                pool.journal().index().remotes().unwrap().iter().map(|r| r.state).filter(|s| *s != RemoteState::Active).collect();
+            let states: Vec<RemoteState> = pool
+                .journal()
+                .index()
+                .remotes()
+                .unwrap()
+                .iter()
+                .map(|r| r.state)
+                .filter(|s| *s != RemoteState::Active)
+                .collect();
             assert!(states.contains(&RemoteState::Removed) && states.contains(&RemoteState::Joining), "{states:?}");
             assert!(rebuild(&pool).await >= 2, "call {call}");
             world.faults[0].set_lost(true);

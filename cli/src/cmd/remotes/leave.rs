@@ -8,8 +8,8 @@ use rclonepool_core::pool::{LossPlan, RemoteState};
 use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
 use serde_json::json;
 
-use super::super::transfer::{done_of, interrupted};
 use super::super::rebalance;
+use super::super::transfer::{done_of, interrupted};
 use super::{forget, hours};
 use crate::context::{Context, open_options};
 use crate::format::{self, count, size};
@@ -153,7 +153,9 @@ async fn ask_loss(context: &Context, plan: &LossPlan, dry_run: bool) -> Result<(
         context.ui.warn(&format!("{remote} is online: `rclonepool remotes drain` would keep what lies on it"));
     }
     if plan.unreadable > 0 {
-        context.ui.warn(&format!("{} cannot be read without it, and are lost with it", count(plan.unreadable, "chunk")));
+        context
+            .ui
+            .warn(&format!("{} cannot be read without it, and are lost with it", count(plan.unreadable, "chunk")));
     }
     if dry_run {
         return context.ui.summary(json!({"dry_run": true, "plan": plan}));
@@ -201,7 +203,10 @@ pub async fn replace(args: Replace, context: &Context) -> Result<()> {
     let mut before = ConfigFile::load(&context.config_path()?)?;
     let lists_crypt = config.use_crypt && !config.crypt_remotes.is_empty();
     if args.crypt.is_some() != (lists_crypt && args.old != args.new) {
-        return Err(Error::new(ErrorKind::InvalidArgument, "--crypt goes with a NEW name where crypt_remotes are listed"));
+        return Err(Error::new(
+            ErrorKind::InvalidArgument,
+            "--crypt goes with a NEW name where crypt_remotes are listed",
+        ));
     }
     let old_label = label(&config, &args.old);
     put_in_place(&mut file, &config, &args);

@@ -175,7 +175,8 @@ impl Pool {
         let planned = self.plan_moves(&figures, &[], target)?;
         let names = |at: usize| figures.candidates.get(at).map(|one| one.name.clone()).unwrap_or_default();
         let after = planned.balancer.candidates().iter().enumerate();
-        let left_out = figures.candidates.iter().filter_map(|one| Some(format!("{}: {}", one.name, one.refuses.as_ref()?)));
+        let left_out =
+            figures.candidates.iter().filter_map(|one| Some(format!("{}: {}", one.name, one.refuses.as_ref()?)));
         Ok(RebalancePlan {
             target,
             variance,

@@ -164,7 +164,9 @@ impl Pool {
         if let Some(other) = self.changing()?.into_iter().find(|r| !lost.contains(&r.remote) && !is_named(new, r)) {
             return Err(Error::new(ErrorKind::Busy, "a change of membership is under way")
                 .on_remote(&other.label)
-                .hint("`rclonepool remotes remove --lost` is possible meanwhile, and another remote joins afterwards"));
+                .hint(
+                    "`rclonepool remotes remove --lost` is possible meanwhile, and another remote joins afterwards",
+                ));
         }
         let joining = match joined {
             Some(joined) => vec![joined],

@@ -223,8 +223,7 @@ impl Balancer {
     }
 
     fn counts(&self, shards: &[Lying]) -> Counts {
-        let mut counts =
-            Counts { held: vec![0; self.candidates.len()], domain_held: vec![0; self.candidates.len()] };
+        let mut counts = Counts { held: vec![0; self.candidates.len()], domain_held: vec![0; self.candidates.len()] };
         for at in shards.iter().filter_map(|shard| shard.at) {
             counts.held[at] += 1;
             counts.domain_held[self.domains[at]] += 1;

@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 25] = [
+const COMMANDS: [&[&str]; 29] = [
     &[],
     &["init"],
     &["upload"],
@@ -14,12 +14,16 @@ const COMMANDS: [&[&str]; 25] = [
     &["delete"],
     &["mkdir"],
     &["status"],
+    &["balance-status"],
+    &["rebalance"],
     &["rebuild"],
     &["repair"],
     &["remotes"],
     &["remotes", "list"],
     &["remotes", "add"],
     &["remotes", "remove"],
+    &["remotes", "drain"],
+    &["remotes", "replace"],
     &["config"],
     &["config", "show"],
     &["config", "schema"],

@@ -17,7 +17,11 @@ impl Pool {
     ///
     /// # Errors
     /// As [`Pool::rebalance`].
-    pub async fn auto_rebalance(self: &Arc<Self>, threshold: f64, monitor: &Monitor) -> Result<Option<RebalanceReport>> {
+    pub async fn auto_rebalance(
+        self: &Arc<Self>,
+        threshold: f64,
+        monitor: &Monitor,
+    ) -> Result<Option<RebalanceReport>> {
         self.sync().await?;
         if self.balance_status().await?.variance <= threshold {
             return Ok(None);

@@ -60,7 +60,8 @@ impl Pool {
     /// `Unavailable` without a view, or when a commit reaches too few remotes; `Cancelled`. A shard that cannot be
     /// moved is counted and told, and the others go on.
     pub async fn rebalance(self: &Arc<Self>, plan: &RebalancePlan, monitor: &Monitor) -> Result<RebalanceReport> {
-        let mut report = RebalanceReport { variance: plan.variance, reached: plan.reached, ..RebalanceReport::default() };
+        let mut report =
+            RebalanceReport { variance: plan.variance, reached: plan.reached, ..RebalanceReport::default() };
         let mut moves = plan.moves.clone();
         self.free_leftovers(&mut report, monitor).await?;
         for _ in 0..ROUNDS {
@@ -141,7 +142,8 @@ impl Pool {
                     report.failed += 1;
                     // One word per remote: what is wrong with it is wrong for all its shards.
                     if told.insert(one.to) {
-                        monitor.notice(format!("shards for {} stay where they are: {error}", self.remote_label(one.to)));
+                        monitor
+                            .notice(format!("shards for {} stay where they are: {error}", self.remote_label(one.to)));
                     }
                 }
             }

@@ -173,7 +173,12 @@ fn pools() -> impl Strategy<Value = (Vec<Candidate>, Vec<Chunk>, Vec<usize>, f64
         0..8,
     );
     let layouts = prop_oneof![
-        Just((1u8, 0u8, 1u8)), Just((2, 1, 1)), Just((3, 1, 1)), Just((2, 2, 1)), Just((1, 0, 2)), Just((2, 1, 2))
+        Just((1u8, 0u8, 1u8)),
+        Just((2, 1, 1)),
+        Just((3, 1, 1)),
+        Just((2, 2, 1)),
+        Just((1, 0, 2)),
+        Just((2, 1, 2))
     ];
     let sizes = prop::collection::vec(prop_oneof![1u64..100, 1_000u64..20_000], 1..60);
     (prop::collection::vec(remote, 2..8), layouts, sizes, 0.5..30.0, 0usize..12).prop_map(
