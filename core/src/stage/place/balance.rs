@@ -331,7 +331,8 @@ impl Balancer {
             let (fill, (low, high)) = (self.fill(from), self.just_right[from]);
             let over = fill > high;
             let left = (self.used(from) - one.size as f64) / self.fair[from];
-            if !over && !(through && left >= low) {
+            let gives = over || (through && left >= low);
+            if !gives {
                 continue;
             }
             for to in self.open(self.candidates[from].priority).filter(|&to| to != from) {
