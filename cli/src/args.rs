@@ -82,6 +82,8 @@ pub enum Command {
     Status(cmd::status::Args),
     Verify(cmd::verify::Args),
     Health(cmd::health::Args),
+    BalanceStatus(cmd::balance_status::Args),
+    Rebalance(cmd::rebalance::Args),
     Rebuild(cmd::rebuild::Args),
     Repair(cmd::repair::Args),
     #[command(subcommand)]
@@ -113,6 +115,8 @@ impl Command {
             Self::Status(_) => "status",
             Self::Verify(_) => "verify",
             Self::Health(_) => "health",
+            Self::BalanceStatus(_) => "balance-status",
+            Self::Rebalance(_) => "rebalance",
             Self::Rebuild(_) => "rebuild",
             Self::Repair(_) => "repair",
             Self::Trash(_) => "trash",

@@ -1,5 +1,6 @@
 //! The commands, one file each.
 
+pub mod balance_status;
 pub mod cat;
 pub mod completions;
 pub mod config;
@@ -12,6 +13,7 @@ pub mod ls;
 pub mod mkdir;
 pub mod mv;
 pub mod orphans;
+pub mod rebalance;
 pub mod rebuild;
 pub mod recovery_sheet;
 pub mod remotes;
@@ -48,6 +50,8 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Status(args) => status::run(args, context).await,
         Command::Verify(args) => verify::run(args, context).await,
         Command::Health(args) => health::run(args, context).await,
+        Command::BalanceStatus(args) => balance_status::run(args, context).await,
+        Command::Rebalance(args) => rebalance::run(args, context).await,
         Command::Rebuild(args) => rebuild::run(args, context).await,
         Command::Repair(args) => repair::run(args, context).await,
         Command::Trash(args) => trash::run(args, context).await,

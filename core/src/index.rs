@@ -22,6 +22,7 @@ pub(crate) use live::{Census, Keep, Kept, Lot, ObjectState};
 pub use local::{KnownCommit, Mark};
 pub use lock::PoolLock;
 pub use query::{Chunk, Listed, RemoteUse};
+pub use shards::Placed;
 pub use survey::{LiveFile, Shape, Surveyed, VersionId};
 
 use std::path::{Path, PathBuf};
@@ -168,6 +169,18 @@ impl Index {
         transaction.commit().map_err(at)?;
         connection.set_prepared_statement_cache_capacity(STATEMENTS);
         Ok(connection)
+    }
+
+    /// Forgets every commit and what followed from it, so that the next listing begins anew: the merge cannot
+    /// take a commit back.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn begin_anew(&self) -> Result<()> {
+        let tables = "commits superseded held versions refs deleted live chunks shards marks dropped_objects remotes pool \
+                      uploads upload_chunks findings waits";
+        let statements: String = tables.split_whitespace().map(|table| format!("DELETE FROM {table};")).collect();
+        self.lock().execute_batch(&format!("BEGIN IMMEDIATE; {statements} COMMIT")).map_err(failed)
     }
 
     fn lock(&self) -> MutexGuard<'_, Connection> {

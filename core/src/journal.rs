@@ -8,6 +8,7 @@ pub mod commit;
 pub mod compact;
 mod complete;
 mod identity;
+mod lost;
 pub mod marker;
 pub mod membership;
 mod offers;

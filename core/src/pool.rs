@@ -25,7 +25,7 @@ pub use download::{DownloadOptions, DownloadReport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
-pub use members::MemberChange;
+pub use members::{LossPlan, LossReport, MemberChange};
 pub use namespace::{Changed, ChunkStat, DeleteOptions, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
 pub use status::{PoolStatus, RemoteReport, RemoteState, tolerated};

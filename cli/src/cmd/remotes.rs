@@ -1,5 +1,7 @@
 //! `remotes`.
 
+mod leave;
+
 use rclonepool_core::config::ConfigFile;
 use rclonepool_core::pool::{MemberChange, RemoteState};
 use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
@@ -9,13 +11,15 @@ use super::status::table;
 use crate::context::{Context, open_options};
 use crate::format;
 
-/// List, add and remove the pool's remotes
+/// List, add, drain, replace and remove the pool's remotes
 #[derive(Debug, clap::Subcommand)]
 pub enum Args {
     /// List the pool's remotes
     List,
     Add(Add),
     Remove(Remove),
+    Drain(leave::Drain),
+    Replace(leave::Replace),
 }
 
 /// Take remotes into the pool and the configuration
@@ -41,11 +45,21 @@ pub struct Add {
 ///
 /// For 24 hours, until every machine has seen the change, quorums hold with and without it; run again
 /// after that, the command finishes the change and takes the remote out of the configuration.
+///
+/// `remotes drain` moves off what lies on a remote. With --lost a remote goes that will never come back.
 #[derive(Debug, clap::Args)]
 pub struct Remove {
-    /// The remote, as the configuration or `remotes list` names it
-    #[arg(value_name = "REMOTE")]
-    remote: String,
+    /// The remote, as the configuration or `remotes list` names it; with --lost several
+    #[arg(required = true, value_name = "REMOTE")]
+    remotes: Vec<String>,
+
+    /// It is lost for good with all that lay on it: let it go at once; all other remotes must be online
+    #[arg(long, conflicts_with = "alone")]
+    lost: bool,
+
+    /// With --lost: say what it costs, and do nothing
+    #[arg(short = 'n', long, requires = "lost")]
+    dry_run: bool,
 
     /// No other machine writes to this pool: the change is finished at once
     #[arg(long)]
@@ -56,7 +70,10 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     match args {
         Args::List => list(context).await,
         Args::Add(args) => add(args, context).await,
+        Args::Remove(args) if args.lost => leave::lost(&args.remotes, args.dry_run, context).await,
         Args::Remove(args) => remove(args, context).await,
+        Args::Drain(args) => leave::drain(args, context).await,
+        Args::Replace(args) => leave::replace(args, context).await,
     }
 }
 
@@ -125,20 +142,31 @@ async fn add(args: Add, context: &Context) -> Result<()> {
             hours(&change)
         ))?;
     }
+    if config.auto_rebalance {
+        context
+            .with_pool(&wider, async |pool: &std::sync::Arc<Pool>| {
+                super::rebalance::automatic(pool, config.rebalance_threshold, context).await
+            })
+            .await?;
+    }
     context.ui.summary(json!({"remotes": args.remotes, "change": change}))
 }
 
 async fn remove(args: Remove, context: &Context) -> Result<()> {
+    let [remote] = args.remotes.as_slice() else {
+        return Err(Error::new(ErrorKind::InvalidArgument, "remotes leave one at a time")
+            .hint("only such as are lost go together, with --lost"));
+    };
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let at = config.index_of(&args.remote);
-    let label = at.and_then(|at| config.effective_remotes().get(at).cloned()).unwrap_or_else(|| args.remote.clone());
+    let at = config.index_of(remote);
+    let label = at.and_then(|at| config.effective_remotes().get(at).cloned()).unwrap_or_else(|| remote.clone());
     let change = context
         .with_pool(&config, async |pool: &std::sync::Arc<Pool>| {
             context.change(pool.remove_remote(&label, args.alone)).await
         })
         .await?;
-    let name = format::printable(&args.remote);
+    let name = format::printable(remote);
     if change.state == RemoteState::Removed {
         if let Some(at) = at {
             forget(&mut file, &config, at);
@@ -152,7 +180,7 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
             hours(&change)
         ))?;
     }
-    context.ui.summary(json!({"remote": args.remote, "change": change}))
+    context.ui.summary(json!({"remote": remote, "change": change}))
 }
 
 fn hours(change: &MemberChange) -> String {

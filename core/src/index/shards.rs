@@ -2,7 +2,7 @@
 
 use rusqlite::params;
 
-use super::{Index, failed, id_bytes, malformed, query};
+use super::{Index, failed, id_bytes, malformed, query, unsigned};
 use crate::error::Result;
 use crate::id::{ChunkId, RemoteId};
 use crate::journal::record::{Entry, Place};
@@ -99,5 +99,74 @@ impl Index {
             .query_map([], |row| Ok((ChunkId(u128::from_be_bytes(row.get(4)?)), query::place(row)?)))
             .map_err(failed)?;
         rows.collect::<rusqlite::Result<_>>().map_err(failed)
+    }
+}
+
+impl Index {
+    /// How many shards of chunks that are marked for deletion count as lying on a remote.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn shards_of_marked(&self, remote: RemoteId) -> Result<u64> {
+        self.lock()
+            .query_row(
+                "SELECT count(*) FROM shards, marks WHERE shards.remote = ? AND marks.chunk = shards.chunk",
+                [id_bytes(remote.0)],
+                |row| Ok(unsigned(row.get(0)?)),
+            )
+            .map_err(failed)
+    }
+}
+
+/// A chunk as balancing sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Placed {
+    /// The chunk.
+    pub chunk: ChunkId,
+    /// How many of its shard indices are enough to read it.
+    pub data: usize,
+    /// Where its shards count as lying, each with its bytes.
+    pub shards: Vec<(Place, u64)>,
+}
+
+impl Index {
+    /// Chunks that nobody marked for deletion, with the places that count, sorted, after `after`, at most `limit`.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn placed(&self, after: Option<ChunkId>, limit: usize) -> Result<Vec<Placed>> {
+        let connection = self.lock();
+        let mut statement = connection
+            .prepare_cached(
+                "SELECT idx, copy, remote, nonce, page.chunk, size, data FROM shards JOIN (
+                   SELECT chunk, json_extract(CAST(body AS TEXT), '$.layout.data') AS data FROM chunks
+                   WHERE chunk > ?1 AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.chunk = chunks.chunk)
+                     AND EXISTS (SELECT 1 FROM shards WHERE shards.chunk = chunks.chunk)
+                   ORDER BY chunk LIMIT ?2) AS page USING(chunk)
+                 ORDER BY page.chunk, idx, copy, stamp, nonce",
+            )
+            .map_err(failed)?;
+        let after = after.map(|chunk| id_bytes(chunk.0).to_vec()).unwrap_or_default();
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let rows = statement
+            .query_map(params![after, limit], |row| {
+                let chunk = ChunkId(u128::from_be_bytes(row.get(4)?));
+                Ok((chunk, query::place(row)?, unsigned(row.get(5)?), row.get::<_, u8>(6)?))
+            })
+            .map_err(failed)?;
+        let mut found: Vec<Placed> = Vec::new();
+        for row in rows {
+            let (chunk, place, size, data) = row.map_err(failed)?;
+            if found.last().is_none_or(|last| last.chunk != chunk) {
+                found.push(Placed { chunk, data: data.into(), shards: Vec::new() });
+            }
+            let Some(last) = found.last_mut() else { continue };
+            // Sorted by stamp: the last of each (index, copy) counts.
+            match last.shards.last_mut() {
+                Some(one) if (one.0.index, one.0.copy) == (place.index, place.copy) => *one = (place, size),
+                _ => last.shards.push((place, size)),
+            }
+        }
+        Ok(found)
     }
 }

@@ -152,6 +152,25 @@ mod tests {
         }
     }
 
+    /// With up to t members let go as lost, machines before and after the change meet each other's commits.
+    #[test]
+    fn quorums_and_views_meet_across_a_loss_that_is_tolerated() {
+        for n in 2..=12 {
+            for tolerated in 1..n {
+                for lost in 1..=tolerated.min(n - 1) {
+                    let (old, new) = (members(&vec![RemoteState::Active; n], tolerated), n - lost);
+                    let (w, v) = (old.quorum(n), old.view(n));
+                    let (w_new, v_new) = (old.quorum(new), old.view(new));
+                    // What a machine commits that has not seen the change, in every new view.
+                    assert!(w - lost + v_new > new || v_new == new, "n={n} t={tolerated} x={lost}");
+                    // What is committed after the change, in every view before it; one of all n is none any more.
+                    assert!(w_new + v > n || v == n, "n={n} t={tolerated} x={lost}");
+                    assert!(w > lost, "something stays");
+                }
+            }
+        }
+    }
+
     #[test]
     fn two_remotes_fall_to_one_and_others_to_a_majority() {
         let m = members(&[RemoteState::Active; 2], 1);

@@ -62,6 +62,10 @@ pub struct View {
     pub(crate) cut: BTreeMap<RemoteId, BTreeSet<CommitName>>,
     /// Commits that count and that fewer than W remotes hold, as far as this machine knows.
     pub(super) rare: BTreeSet<CommitName>,
+    /// Members listed whole, nothing seen before missing.
+    pub(super) listed: BTreeSet<RemoteId>,
+    /// Commits that cannot be read anywhere now, and are not set aside.
+    pub(super) unread: BTreeSet<CommitName>,
     /// How often this process had seen places turn out to be other remotes.
     pub(crate) epoch: u64,
 }
@@ -190,6 +194,8 @@ impl Journal {
             held: BTreeMap::new(),
             gone: BTreeMap::new(),
             rare: BTreeSet::new(),
+            listed: BTreeSet::new(),
+            unread: BTreeSet::new(),
             epoch,
         };
         self.check_new_markers(&mut view, &mut held).await?;
@@ -312,6 +318,9 @@ impl Journal {
             let holders = held.values().filter(|commits| commits.contains(name)).count();
             // Never acknowledged, and never will be: set aside, so that it does not block care for ever.
             let set_aside = everyone && holders < membership.quorum_of().0 || !self.rules.unreadable_blocks;
+            if !set_aside {
+                view.unread.insert(*name);
+            }
             let to = if set_aside { &mut view.notes } else { &mut view.lacks };
             to.push(format!("commit {name} cannot be read anywhere now: {error}"));
         }
@@ -323,6 +332,7 @@ impl Journal {
             view.lacks.push(error.clone());
         }
         view.complete = view.lacks.is_empty();
+        view.listed = listed;
         Ok(())
     }
 

@@ -3,6 +3,7 @@
 //! Each task is a plan, which can be shown, and its performance, which can break off anywhere and be done
 //! again: what is left is found anew from the journal, the listings and the findings.
 
+mod balance;
 mod convert;
 mod gc;
 mod heal;
@@ -18,6 +19,7 @@ mod trash;
 mod verify;
 mod watch;
 
+pub use balance::{BalanceStatus, DrainPlan, DrainReport, Flow, RebalancePlan, RebalanceReport, RemoteBalance};
 pub use convert::{ConvertPlan, ConvertReport};
 pub use gc::{GcOptions, GcReport};
 pub use health::{Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts};

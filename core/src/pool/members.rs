@@ -4,19 +4,19 @@
 //! remote ([`RemoteState::Joining`], [`RemoteState::Leaving`]) for a grace, so that no machine that has
 //! not seen the change yet can commit past it.
 
-use std::collections::BTreeSet;
+mod join;
+mod lost;
+
+pub use lost::{LossPlan, LossReport};
+
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::init::remote_record;
-use super::open::{OpenOptions, connect};
-use super::{Pool, Settings};
-use crate::config::Config;
+use super::Pool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RemoteId;
-use crate::journal::commit::FORMAT;
-use crate::journal::marker::{Marker, MarkerName};
+use crate::journal::marker::MarkerName;
 use crate::journal::record::{Record, RemoteRecord, RemoteState};
 use crate::journal::sync::Listing;
 use crate::journal::{Journal, View};
@@ -37,131 +37,6 @@ pub struct MemberChange {
 }
 
 impl Pool {
-    /// Takes remotes into the pool, as one change. `config` already names them; `self` was opened
-    /// without them.
-    ///
-    /// Each gets a marker with a new id and every commit there is, and counts from then on. `alone` says
-    /// that no other machine writes to the pool: the change is then finished at once. One that was broken off
-    /// goes on where it stands when it is run again.
-    ///
-    /// # Errors
-    /// `Busy` while another change is under way; `Unavailable` without a view; `AlreadyExists` when a
-    /// remote belongs to this pool or another one already.
-    pub async fn add_remotes(
-        &self,
-        config: &Config,
-        labels: &[String],
-        options: &OpenOptions,
-        alone: bool,
-    ) -> Result<MemberChange> {
-        let connected = connect(config, labels, options, &self.env).await?;
-        let added = self.add_connected(&Settings::of(config), &connected.remotes, alone).await;
-        if let Some(rclone) = connected.rclone {
-            rclone.close().await;
-        }
-        added
-    }
-
-    /// As [`Pool::add_remotes`], for remotes that are connected already.
-    ///
-    /// # Errors
-    /// As [`Pool::add_remotes`].
-    pub async fn add_connected(
-        &self,
-        settings: &Settings,
-        remotes: &[SharedRemote],
-        alone: bool,
-    ) -> Result<MemberChange> {
-        let view = self.complete_view().await?;
-        let mut marked = Vec::new();
-        for remote in remotes {
-            let listing = Listing::take(remote.as_ref(), &settings.manifest_prefix).await?;
-            marked.push(self.own_marker(remote, &listing, &settings.manifest_prefix).await?);
-        }
-        let changing: BTreeSet<RemoteId> = self.changing()?.iter().map(|r| r.remote).collect();
-        // The very change that is under way goes on; any other must be finished first.
-        if changing != marked.iter().flatten().copied().collect() || marked.contains(&None) {
-            self.finish_change(alone).await?;
-        }
-        let remotes = self.join(settings, remotes, marked, view).await?;
-        let mut grace_left_ms = 0;
-        for remote in remotes.iter().filter(|_| !alone) {
-            grace_left_ms = grace_left_ms.max(self.grace_left(*remote)?);
-        }
-        if grace_left_ms > 0 {
-            return Ok(MemberChange { remotes, state: RemoteState::Joining, grace_left_ms });
-        }
-        self.finish_change(alone).await?;
-        Ok(MemberChange { remotes, state: RemoteState::Active, grace_left_ms })
-    }
-
-    /// The id that an earlier try, broken off, gave a remote that is to join; `None` for a new one.
-    async fn own_marker(&self, remote: &SharedRemote, listing: &Listing, prefix: &str) -> Result<Option<RemoteId>> {
-        let Some(marker) = listing.markers.first() else { return Ok(None) };
-        let refused = |what: &str, hint: String| {
-            let message = format!("it carries a marker {what} already");
-            Err(Error::new(ErrorKind::AlreadyExists, message).on_remote(remote.label()).hint(hint))
-        };
-        if marker.pool != self.id() || listing.markers.len() > 1 {
-            let object = marker.object();
-            return refused(
-                "of another pool or time",
-                format!("{prefix}/{object} is the marker; a remote joins without one"),
-            );
-        }
-        match self.index.remotes()?.iter().find(|r| r.remote == marker.remote).map(|r| r.state) {
-            // No commit admits it, or its change is not finished: the try goes on.
-            None | Some(RemoteState::Joining) => Ok(Some(marker.remote)),
-            // A removed id never counts again; its marker was to go with it.
-            Some(RemoteState::Removed) => {
-                remote.delete(&format!("{prefix}/{}", marker.object())).await?;
-                Ok(None)
-            }
-            Some(_) => refused("of this pool", "it is a member: nothing is left to do but to configure it".into()),
-        }
-    }
-
-    async fn join(
-        &self,
-        settings: &Settings,
-        remotes: &[SharedRemote],
-        marked: Vec<Option<RemoteId>>,
-        view: View,
-    ) -> Result<Vec<RemoteId>> {
-        let prefix = &settings.manifest_prefix;
-        let mut records = Vec::new();
-        for (remote, id) in remotes.iter().zip(marked) {
-            let id = self.mark(remote, prefix, id).await?;
-            records.push(remote_record(settings, remote.label(), id, RemoteState::Joining));
-        }
-        // They hold every commit before they count.
-        let mut all: Vec<SharedRemote> = self.journal.remotes().to_vec();
-        all.extend(remotes.iter().cloned());
-        let wider = self.journal.over(all)?;
-        if self.journal.rules().join_complete {
-            wider.sync().await?;
-            wider.settle(std::time::Duration::MAX).await;
-            let after = wider.sync().await?;
-            let wanted = view.commits();
-            for record in &records {
-                let lacks = wanted.difference(&after.commits_of(record.remote)).count();
-                if lacks > 0 {
-                    return Err(Error::new(
-                        ErrorKind::Unavailable,
-                        format!("{lacks} commits could not be copied to it"),
-                    )
-                    .on_remote(&record.label)
-                    .hint("remove its marker, or repeat when the remotes answer"));
-                }
-            }
-        }
-        let ids = records.iter().map(|r| r.remote).collect();
-        let view = wider.sync().await?;
-        self.commit_members(&wider, view, records).await?;
-        wider.settle(self.settings.offer_timeout).await;
-        Ok(ids)
-    }
-
     /// Lets a remote go that holds no shard. It keeps its marker until the change is finished: run again
     /// after the grace, or with `alone`, this finishes it.
     ///
@@ -223,7 +98,7 @@ impl Pool {
     }
 
     /// The member that is configured (or was labelled) so.
-    async fn member(&self, name: &str) -> Result<RemoteRecord> {
+    pub(super) async fn member(&self, name: &str) -> Result<RemoteRecord> {
         let view = self.view().await;
         let pairs = view.remotes.iter().zip(self.journal.remotes());
         let configured = pairs.filter(|(_, r)| r.label() == name).find_map(|(status, _)| status.id());
@@ -240,23 +115,18 @@ impl Pool {
         })
     }
 
-    /// Sees to it that a remote carries a marker: the one with this id, else a new one.
-    async fn mark(&self, remote: &SharedRemote, prefix: &str, id: Option<RemoteId>) -> Result<RemoteId> {
-        let made = id.unwrap_or_else(|| RemoteId(self.env.random()));
-        let (label, created_ms) = (remote.label().into(), self.env.wall_ms());
-        let marker = Marker { format: FORMAT, pool: self.id(), remote: made, label, created_ms };
-        marker.ensure(remote.as_ref(), prefix, id.is_some()).await?;
-        Ok(made)
-    }
-
     /// The remotes that are joining or leaving.
     fn changing(&self) -> Result<Vec<RemoteRecord>> {
         let changing = |r: &RemoteRecord| matches!(r.state, RemoteState::Joining | RemoteState::Leaving);
         Ok(self.index.remotes()?.into_iter().filter(changing).collect())
     }
 
-    async fn complete_view(&self) -> Result<View> {
-        let view = self.journal.sync().await?;
+    pub(super) async fn complete_view(&self) -> Result<View> {
+        Self::complete_view_of(&self.journal).await
+    }
+
+    async fn complete_view_of(journal: &Journal) -> Result<View> {
+        let view = journal.sync().await?;
         if view.complete {
             return Ok(view);
         }
@@ -268,14 +138,14 @@ impl Pool {
     }
 
     /// A view in which the members after the change hold enough of every commit by themselves.
-    async fn settled(&self) -> Result<View> {
-        self.journal.settled_view().await?.ok_or_else(|| {
+    async fn settled(journal: &Journal) -> Result<View> {
+        journal.settled_view().await?.ok_or_else(|| {
             Error::new(ErrorKind::Unavailable, "commits could not be copied to enough of the remotes that stay")
                 .hint("bring the pool's remotes online and repeat it")
         })
     }
 
-    async fn commit_members(&self, journal: &Journal, view: View, records: Vec<RemoteRecord>) -> Result<()> {
+    pub(super) async fn commit_members(&self, journal: &Journal, view: View, records: Vec<RemoteRecord>) -> Result<()> {
         let receipt = journal.commit(&view, records.into_iter().map(Record::Remote).collect()).await?;
         if receipt.stale {
             return Err(Error::new(
@@ -298,6 +168,10 @@ impl Pool {
     /// # Errors
     /// `Busy` when it has not.
     pub(super) async fn finish_change(&self, alone: bool) -> Result<()> {
+        self.finish_over(&self.journal, alone).await
+    }
+
+    async fn finish_over(&self, journal: &Journal, alone: bool) -> Result<()> {
         let records = self.changing()?;
         if records.is_empty() {
             return Ok(());
@@ -313,8 +187,8 @@ impl Pool {
                 .hint("other machines must see it first; --alone, if no other machine writes to this pool"));
             }
         }
-        let view =
-            if self.journal.rules().leave_complete { self.settled().await? } else { self.complete_view().await? };
+        let complete = journal.rules().leave_complete;
+        let view = if complete { Self::settled(journal).await? } else { Self::complete_view_of(journal).await? };
         let used = self.index.remote_use()?;
         let mut gone = Vec::new();
         let mut finished = Vec::new();
@@ -329,21 +203,14 @@ impl Pool {
             finished.push(RemoteRecord { state, ..record });
         }
         let handles: Vec<(RemoteId, SharedRemote)> =
-            gone.iter().filter_map(|id| Some((*id, view.handle(*id, self.journal.remotes())?))).collect();
-        self.commit_members(&self.journal, view, finished).await?;
+            gone.iter().filter_map(|id| Some((*id, view.handle(*id, journal.remotes())?))).collect();
+        self.commit_members(journal, view, finished).await?;
         // The marker goes last, so that the place can join again.
         for (remote, handle) in handles {
             let marker = MarkerName { pool: self.id(), remote };
             handle.delete(&format!("{}/{}", self.settings.manifest_prefix, marker.object())).await?;
         }
         Ok(())
-    }
-}
-
-impl View {
-    /// Every commit listed.
-    fn commits(&self) -> BTreeSet<crate::journal::commit::CommitName> {
-        self.online().into_iter().flat_map(|id| self.commits_of(id)).collect()
     }
 }
 

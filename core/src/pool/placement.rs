@@ -46,6 +46,13 @@ struct State {
     aside: Vec<Option<(String, u64)>>,
 }
 
+impl State {
+    /// The same without reservations.
+    fn now(&self) -> Self {
+        Self { placer: self.placer.clone(), base: None, placed: vec![0; self.placed.len()], aside: self.aside.clone() }
+    }
+}
+
 /// One copy of one shard, and where it goes.
 #[derive(Debug, Clone)]
 pub(super) struct Target {
@@ -163,6 +170,26 @@ impl Placement {
         let placement = place::Placement { remotes: placed, tolerates_remotes: 0, tolerates_domains: 0 };
         let state = Mutex::new(PlanState { placement, failed: excluded });
         Ok(Plan { pool: pool.clone(), view, layout: chunk.layout, state })
+    }
+
+    /// The remotes as they are now, each asked for its usage; nothing is reserved.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub async fn figures(&self, pool: &Pool, view: &View) -> Result<Vec<Candidate>> {
+        let usage = ask_usage(pool, view).await;
+        let mut now = lock(&self.state).now();
+        self.note_base(pool, &mut now)?;
+        self.candidates(&now, &usage, pool, view)
+    }
+
+    /// Notes bytes that were deleted.
+    pub fn freed(&self, remote: RemoteId, bytes: u64) {
+        for (id, used) in lock(&self.state).base.iter_mut().flatten() {
+            if *id == remote {
+                *used = used.saturating_sub(bytes);
+            }
+        }
     }
 
     fn note_base(&self, pool: &Pool, state: &mut State) -> Result<()> {

@@ -53,7 +53,7 @@ impl Pool {
 
     /// The records that differ from the configuration, unless this machine wrote just these before: then
     /// another machine has changed them since, and two machines must not overrule each other for ever.
-    fn changed_settings(&self, view: &View) -> Result<(Vec<Record>, String)> {
+    pub(super) fn changed_settings(&self, view: &View) -> Result<(Vec<Record>, String)> {
         let pool = self.index.pool()?;
         let created_ms = pool.as_ref().map_or_else(|| self.env.wall_ms(), |p| p.created_ms);
         let wanted = pool_record(&self.settings, self.id(), created_ms);

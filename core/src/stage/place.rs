@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::stage::layout::Layout;
 
+pub mod balance;
 mod field;
 mod fill;
 mod tolerance;

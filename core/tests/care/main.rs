@@ -1,10 +1,13 @@
 //! Tests of care over remotes in memory. One binary: `mod` every file here.
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
+mod balance;
 mod convert;
+mod drain;
 mod freeing;
 mod gc;
 mod health;
+mod lost;
 mod rebuild;
 mod repair;
 mod simulation;

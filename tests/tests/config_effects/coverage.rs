@@ -5,7 +5,7 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 44] = [
+const TESTED: [(&str, &str); 46] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),

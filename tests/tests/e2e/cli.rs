@@ -3,6 +3,8 @@
 mod bad_config;
 mod bad_data;
 mod bad_remotes;
+mod balance;
+
 mod everyday;
 mod freeing;
 mod help;

@@ -39,6 +39,19 @@ pub(super) fn weighted_shares(candidates: &[Candidate]) -> Vec<f64> {
         .collect()
 }
 
+/// The fair shares that levelling compares remotes by: as in [`fills`], times the weight relative to the
+/// mean of weights for remotes of known size too. With equal weights the same.
+pub(super) fn level_shares(candidates: &[Candidate]) -> Vec<f64> {
+    let weights: Vec<f64> = candidates.iter().map(Candidate::usable_weight).collect();
+    let average_weight = mean(&weights);
+    let typical = typical_share(candidates).unwrap_or_else(|| {
+        let used: Vec<f64> = candidates.iter().map(|one| one.used as f64).collect();
+        mean(&used)
+    });
+    let share = |one: &Candidate| one.share.map_or(typical, |share| share as f64) * one.usable_weight();
+    candidates.iter().map(|one| (share(one) / average_weight).max(1.0)).collect()
+}
+
 fn typical_share(candidates: &[Candidate]) -> Option<f64> {
     let known: Vec<f64> = candidates.iter().filter_map(|one| one.share).map(|share| share as f64).collect();
     (!known.is_empty()).then(|| mean(&known))

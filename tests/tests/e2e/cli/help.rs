@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 33] = [
+const COMMANDS: [&[&str]; 37] = [
     &[],
     &["init"],
     &["upload"],
@@ -16,6 +16,8 @@ const COMMANDS: [&[&str]; 33] = [
     &["status"],
     &["verify"],
     &["health"],
+    &["balance-status"],
+    &["rebalance"],
     &["rebuild"],
     &["repair"],
     &["trash"],
@@ -28,6 +30,8 @@ const COMMANDS: [&[&str]; 33] = [
     &["remotes", "list"],
     &["remotes", "add"],
     &["remotes", "remove"],
+    &["remotes", "drain"],
+    &["remotes", "replace"],
     &["config"],
     &["config", "show"],
     &["config", "schema"],
