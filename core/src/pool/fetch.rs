@@ -15,10 +15,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::journal::record::{ChunkRecord, Place};
 use crate::remote::SharedRemote;
+use crate::stage::layout::MAX_UNIT_BYTES;
 use crate::stage::stripe::{self, unit_crc, unit_crc_of};
 
 /// Verified units that wait between a shard's reader and the row they belong to.
 const UNITS_AHEAD: usize = 3;
+/// From here on a read draws on the least busy remotes.
+const LONG_BYTES: u64 = 4 * MAX_UNIT_BYTES as u64;
 
 /// The plain bytes of a range of one chunk, in order.
 ///
@@ -118,7 +121,7 @@ impl ChunkReader {
     }
 
     fn is_long(&self) -> bool {
-        self.last_row > self.row + 2
+        self.range.end - self.range.start >= LONG_BYTES
     }
 
     /// The next plain bytes: the units of one row, as far as they lie in the range; `None` at its end.
