@@ -8,7 +8,7 @@
 //!
 //! Memory files are used again: getting and clearing pages, and giving them back, costs twice what
 //! copying the bytes does. So the seal lets content change, but only while nobody else has the file:
-//! a put that ends in doubt, its reader perhaps still at work, forbids it ([`forbid_writing`]).
+//! a put that ends in doubt, its reader perhaps still at work, forbids it (`forbid_writing`).
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
