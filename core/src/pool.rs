@@ -82,7 +82,7 @@ pub struct Settings {
     pub temp_dir: Option<PathBuf>,
     /// W, where it is to be above the rule's.
     pub commit_quorum: Option<u32>,
-    /// Let [`Pool::start_healing`] rebuild what reads find damaged.
+    /// Let [`Pool::start_healing`] rebuild what is found damaged.
     pub auto_heal: bool,
     /// Skip the upload of what is there already.
     pub duplicate_detection: bool,

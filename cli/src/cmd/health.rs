@@ -1,10 +1,12 @@
 //! `health`.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use rclonepool_core::config::redact_remote;
 use rclonepool_core::pool::care::{FileState, HealthOptions, HealthReport, RemoteHealth};
 use rclonepool_core::{Config, Error, ErrorKind, Event, Monitor, Pool, PoolPath, Result};
+use tokio_util::task::AbortOnDropHandle;
 
 use super::verify::{are, files};
 use super::words;
@@ -36,7 +38,8 @@ pub struct Args {
     #[arg(long, value_name = "N", default_value_t = 100)]
     list: usize,
 
-    /// Stay, check every `health_check_interval` seconds, and tell when something changed
+    /// Stay, check every `health_check_interval` seconds, and tell when something changed; heal and rebalance
+    /// meanwhile, where `auto_heal` and `auto_rebalance` say so
     #[arg(long, conflicts_with = "what_if_lose")]
     watch: bool,
 }
@@ -154,7 +157,15 @@ async fn watch(context: &Context, config: &Config, options: &HealthOptions) -> R
                 Error::new(ErrorKind::Config, "enable_health_monitoring is false: health is not watched")
                     .hint("set it to true, or run `rclonepool health` without --watch")
             })?;
+            let _healing = pool.start_healing(&monitor);
+            let balancing = config.auto_rebalance.then(|| {
+                let every = Duration::from_secs(config.health_check_interval);
+                let balanced =
+                    Pool::keep_balanced(Arc::downgrade(pool), every, config.rebalance_threshold, monitor.clone());
+                AbortOnDropHandle::new(tokio::spawn(balanced))
+            });
             watch.ended().await;
+            drop(balancing);
             Err(Error::new(ErrorKind::Cancelled, "the watch has ended"))
         })
         .await

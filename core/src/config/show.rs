@@ -30,10 +30,9 @@ const fn unbuilt(key: &'static str, on: fn(&Config) -> bool, message: &'static s
 
 /// The keys that are read and checked but have no effect in this version. Whoever builds one of
 /// them deletes its line.
-const UNBUILT: [Unbuilt; 15] = [
+const UNBUILT: [Unbuilt; 14] = [
     unbuilt("enable_chunk_cache", |c| c.enable_chunk_cache, "blocks are not kept between reads"),
     unbuilt("enable_prefetch", |c| c.enable_prefetch, "reads do not fetch ahead"),
-    unbuilt("auto_heal", |c| c.auto_heal, "no process lives long enough yet; `rclonepool rebuild` heals"),
     unbuilt("enable_deduplication", |c| c.enable_deduplication, "equal content is stored again"),
     unbuilt("enable_compression", |c| c.enable_compression, "chunks are stored as they are"),
     unbuilt("bandwidth_limit_upload_mbps", |c| c.bandwidth_limit_upload_mbps > 0.0, "uploads run at full speed"),

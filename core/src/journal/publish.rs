@@ -67,7 +67,7 @@ impl Journal {
         let stamps = self.stamps(records.len(), view);
         for (record, stamp) in records.iter_mut().zip(stamps) {
             // What care revises stays the user's.
-            if !matches!(record, Record::Entry(entry) if entry.rev > 0) {
+            if !matches!(record, Record::Entry(entry) if entry.rev > 0 && self.rules.keep_users_stamp) {
                 record.set_stamp(stamp);
             }
         }

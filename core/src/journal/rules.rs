@@ -26,6 +26,8 @@ pub struct Rules {
     pub prove_resumed: bool,
     /// A deletion kills only what it saw.
     pub deletion_names_version: bool,
+    /// Care revises a version under the stamp that the user's operation gave it.
+    pub keep_users_stamp: bool,
     /// Nothing rests on a commit that fewer than W remotes hold.
     pub complete_before_consume: bool,
     /// A collector looks once more, after the grace, before it drops what it condemned.
@@ -74,6 +76,7 @@ impl Default for Rules {
             keep_uploads: true,
             prove_resumed: true,
             deletion_names_version: true,
+            keep_users_stamp: true,
             complete_before_consume: true,
             look_before_drop: true,
             condemn_first: true,

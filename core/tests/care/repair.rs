@@ -154,7 +154,7 @@ async fn a_process_that_lives_long_heals_by_itself_where_it_is_to() {
         let mut case = Case::new("parity:3+1").await;
         case.world.settings.auto_heal = on;
         let pool = case.world.open(case.pool.id()).await.unwrap();
-        let _healing = pool.start_healing();
+        let _healing = pool.start_healing(&Monitor::default());
         let shard = &shards(&pool, "/f").await[1][0];
         remove(&case.world, shard);
         assert_eq!(get(&pool, "/f").await.unwrap(), case.bytes);

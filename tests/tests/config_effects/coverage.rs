@@ -5,7 +5,7 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 46] = [
+const TESTED: [(&str, &str); 49] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
@@ -48,6 +48,9 @@ const TESTED: [(&str, &str); 46] = [
     ("parity_parity_shards", "format::redundancy_makes_the_shards"),
     ("enable_health_monitoring", "care::health_is_watched_at_every_interval"),
     ("health_check_interval", "care::health_is_watched_at_every_interval"),
+    ("auto_heal", "care::auto_heal_rebuilds_what_a_watch_finds"),
+    ("auto_rebalance", "care::auto_rebalance_fills_a_remote_that_joins"),
+    ("rebalance_threshold", "care::auto_rebalance_fills_a_remote_that_joins"),
     ("log_level", "transfer::log_level_says_how_much"),
     // Their values are checked, and their features (below) are not there yet.
     ("ssl_key_file", "coverage::values_are_checked_while_their_feature_is_off"),
@@ -57,14 +60,11 @@ const TESTED: [(&str, &str); 46] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 24] = [
+const LATER: [(&str, &str, Option<&str>); 21] = [
     ("enable_chunk_cache", "1", Some("true")),
     ("chunk_cache_size_mb", "0", None),
     ("enable_prefetch", "1", Some("true")),
     ("prefetch_chunks", "65", None),
-    ("auto_rebalance", "1", Some("true")),
-    ("rebalance_threshold", "0", None),
-    ("auto_heal", "1", Some("true")),
     ("enable_deduplication", "1", Some("true")),
     ("enable_compression", "1", Some("true")),
     ("compression_level", "23", None),

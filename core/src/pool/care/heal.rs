@@ -68,9 +68,10 @@ impl Pool {
         self.rebuild_by(&plan, 1, monitor).await
     }
 
-    /// Heals in the background what reads find damaged, until the handle is dropped: for processes that live
-    /// long. Does nothing where `auto_heal` is off.
-    pub fn start_healing(self: &Arc<Self>) -> AbortOnDropHandle<()> {
+    /// Heals in the background what reads and verifications find damaged, until the handle is dropped: for
+    /// processes that live long. Tells by notices what it did. Does nothing where `auto_heal` is off.
+    pub fn start_healing(self: &Arc<Self>, monitor: &Monitor) -> AbortOnDropHandle<()> {
+        let monitor = monitor.clone();
         let (pool, noticed, on) = (Arc::downgrade(self), self.noticed.clone(), self.settings.auto_heal);
         AbortOnDropHandle::new(tokio::spawn(async move {
             if !on {
@@ -84,13 +85,13 @@ impl Pool {
                 let Some(pool) = pool.upgrade() else { return };
                 match pool.heal_noted(&Monitor::default()).await {
                     Ok(done) if done == RebuildReport::default() => {}
-                    Ok(done) => tracing::info!(
+                    Ok(done) => monitor.notice(format!(
                         "healed {} shards of {} chunks; {} chunks failed",
                         done.shards,
                         done.chunks,
                         done.failed + done.unrecoverable
-                    ),
-                    Err(error) => tracing::warn!("healing was put off: {error}"),
+                    )),
+                    Err(error) => monitor.notice(format!("healing was put off: {error}")),
                 }
             }
         }))

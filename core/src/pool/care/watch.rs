@@ -56,6 +56,9 @@ impl Pool {
         // Its progress is nobody's.
         let options = VerifyOptions { level: VerifyLevel::Quick, list: 0, ..VerifyOptions::default() };
         monitor.run(self.verify(&options, &Monitor::default())).await?;
+        if !self.index.findings()?.is_empty() {
+            self.noticed.notify_one();
+        }
         monitor.run(self.health(&HealthOptions { list: 0, ..HealthOptions::default() })).await
     }
 }

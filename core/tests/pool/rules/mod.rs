@@ -13,7 +13,7 @@
 //! | long uploads keep what they stored | `keep_uploads` | `writing::a_long_upload_keeps_what_it_stored` |
 //! | resumed uploads prove their shards | `prove_resumed` | `writing::a_resumed_upload_proves_its_shards` |
 //! | a deletion names what it saw | `deletion_names_version` | `writing::a_deletion_names_what_it_saw` |
-//! | care keeps the user's stamp |  | `writing::care_keeps_the_users_stamp` |
+//! | care keeps the user's stamp | `keep_users_stamp` | `writing::care_keeps_the_users_stamp` |
 //! | complete before consume | `complete_before_consume` | `freeing::nothing_is_freed_on_the_word_of_one_remote` |
 //! | look again before the drop | `look_before_drop` | `freeing::a_collector_looks_before_it_drops` |
 //! | what refers to dropped data is void | `void` | `freeing::what_refers_to_dropped_data_is_void`, `freeing::a_shard_record_of_a_dropped_object_is_void` |
@@ -27,8 +27,7 @@
 //! | unreadable commits block care | `unreadable_blocks` | `reading::an_unreadable_commit_blocks_care_and_not_reads` |
 //!
 //! That merging is commutative, associative and idempotent is held by the tests of the index, the quorums of a
-//! changing membership by those of the journal. Care that would give versions new stamps is not written yet: there
-//! both halves are written by hand.
+//! changing membership by those of the journal.
 
 mod chance;
 mod freeing;
