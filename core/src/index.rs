@@ -26,7 +26,7 @@ pub use shards::Placed;
 pub use survey::{LiveFile, Shape, Surveyed, VersionId};
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -145,7 +145,7 @@ impl Index {
     /// Switches the void rule off, to show what it prevents.
     #[cfg(any(test, feature = "testing"))]
     pub fn set_void(&self, on: bool) {
-        self.void.store(on, Ordering::Relaxed);
+        self.void.store(on, std::sync::atomic::Ordering::Relaxed);
     }
 
     fn open_file(file: &Path) -> Result<Connection> {
