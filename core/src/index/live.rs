@@ -388,7 +388,7 @@ fn chunk(row: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<ChunkId> {
     Ok(ChunkId(u128::from_be_bytes(row.get(column)?)))
 }
 
-const VERSIONS: &str = "
+pub(super) const VERSIONS: &str = "
 SELECT seen.wall_ms, seen.boot_id, seen.boot_ms, killed.wall_ms, killed.boot_id, killed.boot_ms,
        v.id, v.path, v.stamp, d.of, d.purge,
        (SELECT max(CASE WHEN m.dropped IS NOT NULL THEN 2 ELSE 1 END) FROM refs JOIN marks m USING(chunk)

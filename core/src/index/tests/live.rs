@@ -103,3 +103,15 @@ fn a_version_stays_for_the_time_since_it_was_killed() {
         story(&[Record::Entry(first.clone()), Record::Entry(second.clone()), kills(first.stamp, true, &mut generator)]);
     assert_eq!(fates(&index, 30, 100), [Some(Kept::Shown), None], "purged");
 }
+
+/// What is asked once per version must not go through all of them: a large pool would never be done.
+#[test]
+fn one_path_is_found_without_going_through_the_others() {
+    let index = story(&[]);
+    let connection = index.lock();
+    let plan = format!("EXPLAIN QUERY PLAN {} WHERE v.path = '/f'", super::super::live::VERSIONS);
+    let mut statement = connection.prepare(&plan).unwrap();
+    let steps = statement.query_map([], |row| row.get::<_, String>(3)).unwrap();
+    let steps: Vec<String> = steps.map(Result::unwrap).collect();
+    assert!(steps.len() > 3 && steps.iter().all(|step| !step.starts_with("SCAN")), "{steps:#?}");
+}
