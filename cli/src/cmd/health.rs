@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::verify::{are, files};
 use super::words;
 use crate::context::Context;
-use crate::format::{count, printable};
+use crate::format::{count, printable, size};
 use crate::ui::Ui;
 
 /// Tell how the files are, and what may still be lost
@@ -120,8 +120,8 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
             out.line(&format!("  {}: {line}", printable(&remote.name)))?;
         }
     }
-    if let Some(trash) = &report.trash {
-        out.line(&format!("  In the trash: {}", count(trash.items, "file")))?;
+    if let Some(trash) = report.trash.filter(|trash| trash.versions > 0) {
+        out.line(&format!("  In the trash: {}, {}", count(trash.versions, "version"), size(trash.bytes)))?;
     }
     files(&mut out, &report.listed, report.unlisted)?;
     out.flush()

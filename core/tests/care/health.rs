@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rclonepool_core::ErrorKind;
 use rclonepool_core::pool::PlacementSettings;
-use rclonepool_core::pool::care::{FileState, HealthOptions};
+use rclonepool_core::pool::care::{FileState, HealthOptions, Held};
 use rclonepool_core::testing::world::World;
 
 use crate::{at, content, made, path, put, shards};
@@ -148,4 +148,19 @@ async fn the_survey_shows_what_single_questions_show() {
         (vec!["/d/x".to_owned(), "/d/y".into()], vec!["/d/x".to_owned()], vec!["/a/b".to_owned()],)
     );
     assert_eq!(index.live_versions(&path("/d")).unwrap().values().sum::<u64>(), 400_000);
+}
+
+#[tokio::test]
+async fn the_trash_counts_apart() {
+    let mut world = World::new(3, "none".parse().unwrap(), 300_000, 7);
+    world.settings.trash_hours = 24;
+    let id = world.init().await.unwrap();
+    let pool = world.open(id).await.unwrap();
+    put(&pool, "/f", &content(1, 500_000)).await;
+    put(&pool, "/g", &content(2, 400_000)).await;
+    pool.delete(&path("/f"), false).await.unwrap();
+    let health = pool.health(&HealthOptions::default()).await.unwrap();
+    assert_eq!((health.files.total(), health.trash), (1, Some(Held { versions: 1, bytes: 500_000 })));
+    let part = HealthOptions { path: path("/g"), ..HealthOptions::default() };
+    assert_eq!(pool.health(&part).await.unwrap().trash, None);
 }

@@ -133,12 +133,12 @@ pub struct RemoteHealth {
     pub suspect: Option<Suspect>,
 }
 
-/// What is kept only until a time has passed.
+/// What lies in the trash: kept only until a time has passed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Held {
-    /// Files or chunks.
-    pub items: u64,
-    /// Bytes on all remotes.
+    /// Versions of files.
+    pub versions: u64,
+    /// Their plain bytes.
     pub bytes: u64,
 }
 
@@ -178,10 +178,9 @@ pub struct HealthReport {
     pub shards: Counts,
     /// Every remote that is or was a member and is not removed.
     pub remotes: Vec<RemoteHealth>,
-    /// What waits in the trash; `None` where it was not counted.
+    /// The trash of the whole pool, which the files above do not count; `None` for a part of the pool, or where
+    /// the index alone was asked.
     pub trash: Option<Held>,
-    /// What waits to be freed; `None` where it was not counted.
-    pub pending: Option<Held>,
     /// Why the newest state may not be known; `None` where no remote was asked.
     pub lacks: Option<Vec<String>>,
     /// Files that are not healthy, the worst first; one that was asked for by its path in any case.
@@ -199,11 +198,16 @@ impl Pool {
     pub async fn health(&self, options: &HealthOptions) -> Result<HealthReport> {
         let mut facts = self.facts().await?;
         let index = self.index.clone();
-        let options = options.clone();
+        let (options, keep) = (options.clone(), self.keep_by()?);
         blocking(move || {
             facts.lose(&options.lost)?;
             let scope = scope_of(&index, &options.path)?;
-            facts.assess(&index, &scope, &facts.troubles(&index)?, options.list, is_ill)
+            let mut report = facts.assess(&index, &scope, &facts.troubles(&index)?, options.list, is_ill)?;
+            if options.path.is_root() && options.lost.is_empty() {
+                let (versions, bytes) = index.trash_totals(&keep)?;
+                report.trash = Some(Held { versions, bytes });
+            }
+            Ok(report)
         })
         .await
     }

@@ -188,7 +188,6 @@ impl Facts {
             shards: assessor.counts,
             remotes,
             trash: None,
-            pending: None,
             lacks: self.lacks.clone(),
             listed: listed.into_iter().map(|(file, _)| file).collect(),
             unlisted: unhealthy.saturating_sub(shown),
