@@ -21,6 +21,7 @@ pub use collector::collect;
 #[cfg(test)]
 pub(crate) use collector::live;
 pub use plan::{Action, Content, MachinePlan, Plan, Step, What};
+pub use shrink::shrink;
 
 use crate::error::Result;
 use crate::journal::Rules;
