@@ -16,6 +16,9 @@ use crate::testing::fault::SplitMix;
 use crate::testing::history::{commits_in, marker};
 use crate::testing::reference::{Merged, merge};
 
+/// The remotes that are left, each with what lies on it.
+pub(super) type Left = [(RemoteId, MemoryStore)];
+
 /// Holds everything that was promised against what is left; gives back how many files were read.
 ///
 /// # Errors
@@ -54,6 +57,20 @@ pub(super) async fn judge(plan: &Plan, options: &Options, shared: &Shared, lost:
         files += 1;
         read_back(shared, options, &fresh, &merged, &left, entry).await?;
     }
+    if options.care && !options.blurred {
+        super::mend::mend(shared, &fresh, &merged, &left, random.chance(0.5)).await?;
+        // All that could be read can still be.
+        let commits: BTreeMap<CommitName, Commit> = left.iter().flat_map(|(_, store)| commits_in(store)).collect();
+        let mended = merge(&commits);
+        for entry in merged.live.values().filter(|entry| readable(&merged, &left, &entry.content)) {
+            if !mended.live.get(&entry.path).is_some_and(|now| readable(&mended, &left, &now.content)) {
+                shared.witness.broken("9 (what can be mended is mended)", format!("{} is lost by it", entry.path));
+            }
+        }
+        for entry in mended.live.values().filter(|entry| !entry.content.is_directory()) {
+            read_back(shared, options, &fresh, &mended, &left, entry).await?;
+        }
+    }
     Ok(files)
 }
 
@@ -80,7 +97,7 @@ async fn read_back(
     options: &Options,
     fresh: &std::sync::Arc<Pool>,
     merged: &Merged,
-    left: &[(RemoteId, MemoryStore)],
+    left: &Left,
     entry: &Entry,
 ) -> Result<()> {
     let readable = readable(merged, left, &entry.content);
@@ -106,7 +123,7 @@ async fn read_back(
 }
 
 /// Whether enough whole shards of each chunk lie on the remotes that are left.
-fn readable(merged: &Merged, left: &[(RemoteId, MemoryStore)], content: &Content) -> bool {
+fn readable(merged: &Merged, left: &Left, content: &Content) -> bool {
     content.extents().iter().all(|extent| {
         merged.chunks.get(&extent.chunk).is_some_and(|chunk| {
             let whole: BTreeSet<u8> =
@@ -117,11 +134,19 @@ fn readable(merged: &Merged, left: &[(RemoteId, MemoryStore)], content: &Content
 }
 
 /// What is wrong with where the shards of an acknowledged file lie.
-fn misplaced(shared: &Shared, merged: &Merged, left: &[(RemoteId, MemoryStore)], content: &Content) -> Option<String> {
+fn misplaced(shared: &Shared, merged: &Merged, left: &Left, content: &Content) -> Option<String> {
     for extent in content.extents() {
         let Some(chunk) = merged.chunks.get(&extent.chunk) else {
             return Some(format!("the record of its chunk {} is gone", extent.chunk));
         };
+        if chunk.shards.len() != chunk.layout.objects() {
+            return Some(format!(
+                "{} places of its chunk {} are known, of {}",
+                chunk.shards.len(),
+                extent.chunk,
+                chunk.layout.objects()
+            ));
+        }
         let is_here = |id: RemoteId| left.iter().any(|(other, _)| *other == id) && !shared.witness.was_set_back(id);
         let mut here = chunk.shards.iter().filter(|place| is_here(place.remote));
         if let Some(place) = here.find(|place| !is_whole(chunk, left, place)) {
@@ -138,7 +163,7 @@ fn misplaced(shared: &Shared, merged: &Merged, left: &[(RemoteId, MemoryStore)],
     None
 }
 
-fn is_whole(chunk: &ChunkRecord, left: &[(RemoteId, MemoryStore)], place: &crate::journal::record::Place) -> bool {
+pub(super) fn is_whole(chunk: &ChunkRecord, left: &Left, place: &crate::journal::record::Place) -> bool {
     let name = format!("data/{}/{}.{}.{}", chunk.chunk.directory(), chunk.chunk, place.index, place.nonce);
     let size = chunk.layout.shard_size(chunk.stored, usize::from(place.index));
     let disk = left.iter().find(|(id, _)| *id == place.remote);
