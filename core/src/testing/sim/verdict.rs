@@ -55,7 +55,7 @@ pub(super) async fn judge(plan: &Plan, options: &Options, shared: &Shared, lost:
     let mut files = 0;
     for entry in merged.live.values().filter(|entry| !entry.content.is_directory()) {
         files += 1;
-        read_back(shared, options, &fresh, &merged, &left, entry).await?;
+        read_back(shared, options, &fresh, &merged, &left, entry, false).await?;
     }
     if options.care && !options.blurred {
         super::mend::mend(shared, &fresh, &merged, &left, random.chance(0.5)).await?;
@@ -68,7 +68,7 @@ pub(super) async fn judge(plan: &Plan, options: &Options, shared: &Shared, lost:
             }
         }
         for entry in mended.live.values().filter(|entry| !entry.content.is_directory()) {
-            read_back(shared, options, &fresh, &mended, &left, entry).await?;
+            read_back(shared, options, &fresh, &mended, &left, entry, true).await?;
         }
     }
     Ok(files)
@@ -99,10 +99,11 @@ async fn read_back(
     merged: &Merged,
     left: &Left,
     entry: &Entry,
+    mended: bool,
 ) -> Result<()> {
     let readable = readable(merged, left, &entry.content);
     if shared.witness.is_acknowledged(&entry.path, entry.stamp) && !options.blurred {
-        let why = misplaced(shared, merged, left, &entry.content);
+        let why = misplaced(shared, merged, left, &entry.content, mended);
         if let Some(why) = why {
             let what = format!("{} was acknowledged, and {why}", entry.path);
             shared.witness.broken("1 (an acknowledged file outlives what its layout tolerates)", what);
@@ -133,8 +134,9 @@ fn readable(merged: &Merged, left: &Left, content: &Content) -> bool {
     })
 }
 
-/// What is wrong with where the shards of an acknowledged file lie.
-fn misplaced(shared: &Shared, merged: &Merged, left: &Left, content: &Content) -> Option<String> {
+/// What is wrong with where the shards of an acknowledged file lie. Once the rest is `mended`, there may be fewer
+/// remotes than shards.
+fn misplaced(shared: &Shared, merged: &Merged, left: &Left, content: &Content, mended: bool) -> Option<String> {
     for extent in content.extents() {
         let Some(chunk) = merged.chunks.get(&extent.chunk) else {
             return Some(format!("the record of its chunk {} is gone", extent.chunk));
@@ -156,7 +158,7 @@ fn misplaced(shared: &Shared, merged: &Merged, left: &Left, content: &Content) -
         let remotes: BTreeSet<RemoteId> = chunk.shards.iter().map(|place| place.remote).collect();
         let willing = shared.slots.len() - shared.witness.troubled_before(chunk.chunk).len();
         let apart = chunk.layout.objects().min(willing);
-        if remotes.len() < apart {
+        if remotes.len() < apart && !mended {
             return Some(format!("its shards lie on {} remotes when {apart} took some", remotes.len()));
         }
     }
