@@ -33,7 +33,7 @@ bench:
 	scripts/bench
 
 torture:
-	cargo run --locked --release -p rclonepool-core --features testing --example torture -- --seed $(or $(SEED),1) \
+	cargo run --locked --release -p rclonepool-cli -- torture --seed $(or $(SEED),1) \
 		$(if $(MINUTES),--minutes $(MINUTES),--seeds $(or $(SEEDS),1000))
 
 header:

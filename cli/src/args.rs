@@ -95,6 +95,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(cmd::config::Args),
     RecoverySheet(cmd::recovery_sheet::Args),
+    Torture(cmd::torture::Args),
     Completions(cmd::completions::Args),
     Version(cmd::version::Args),
 }
@@ -125,6 +126,7 @@ impl Command {
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",
+            Self::Torture(_) => "torture",
             Self::Completions(_) => "completions",
             Self::Version(_) => "version",
         }

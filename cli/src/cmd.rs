@@ -20,6 +20,7 @@ pub mod remotes;
 pub mod repair;
 pub mod stat;
 pub mod status;
+pub mod torture;
 mod transfer;
 pub mod trash;
 pub mod upload;
@@ -60,6 +61,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,
+        Command::Torture(args) => torture::run(args, context).await,
         Command::Completions(args) => completions::run(&args, context),
         Command::Version(_) => version::run(context),
     }

@@ -103,14 +103,17 @@ impl Index {
 }
 
 impl Index {
-    /// How many shards of chunks that are marked for deletion count as lying on a remote.
+    /// How many shards of chunks that are marked for deletion, and that no file shows, count as lying on a remote.
     ///
     /// # Errors
     /// Those of the database.
     pub fn shards_of_marked(&self, remote: RemoteId) -> Result<u64> {
         self.lock()
             .query_row(
-                "SELECT count(*) FROM shards, marks WHERE shards.remote = ? AND marks.chunk = shards.chunk",
+                "SELECT count(*) FROM shards, marks WHERE shards.remote = ? AND marks.chunk = shards.chunk
+                   AND NOT EXISTS (SELECT 1 FROM refs, versions, live
+                     WHERE refs.chunk = marks.chunk AND versions.id = refs.version
+                       AND live.path = versions.path AND live.version = versions.id)",
                 [id_bytes(remote.0)],
                 |row| Ok(unsigned(row.get(0)?)),
             )
@@ -130,7 +133,7 @@ pub struct Placed {
 }
 
 impl Index {
-    /// Chunks that nobody marked for deletion, with the places that count, sorted, after `after`, at most `limit`.
+    /// Chunks that nobody marked for deletion, or that a file shows all the same, with the places that count, sorted, after `after`, at most `limit`.
     ///
     /// # Errors
     /// Those of the database.
@@ -140,7 +143,9 @@ impl Index {
             .prepare_cached(
                 "SELECT idx, copy, remote, nonce, page.chunk, size, data FROM shards JOIN (
                    SELECT chunk, json_extract(CAST(body AS TEXT), '$.layout.data') AS data FROM chunks
-                   WHERE chunk > ?1 AND NOT EXISTS (SELECT 1 FROM marks WHERE marks.chunk = chunks.chunk)
+                   WHERE chunk > ?1 AND (NOT EXISTS (SELECT 1 FROM marks WHERE marks.chunk = chunks.chunk) OR EXISTS (SELECT 1 FROM refs, versions, live
+                     WHERE refs.chunk = chunks.chunk AND versions.id = refs.version
+                       AND live.path = versions.path AND live.version = versions.id))
                      AND EXISTS (SELECT 1 FROM shards WHERE shards.chunk = chunks.chunk)
                    ORDER BY chunk LIMIT ?2) AS page USING(chunk)
                  ORDER BY page.chunk, idx, copy, stamp, nonce",

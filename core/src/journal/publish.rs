@@ -121,6 +121,11 @@ impl Journal {
                 marked.insert(*chunk, Mark::Astray);
             }
         }
+        // A moved shard is no reference: it keeps no chunk that goes, and one that stays though it was condemned,
+        // as somebody referred to it just then, must not lose its shards for that.
+        let moved = objects.iter().filter(|(chunk, _, moved)| *moved && !chunks.contains(chunk));
+        let dropped = self.index.marks(moved.map(|(chunk, ..)| *chunk))?.into_iter();
+        marked.extend(dropped.filter(|(_, mark)| *mark != Mark::Condemned));
         marked.extend(self.index.marks(chunks.iter().copied())?);
         Ok(marked)
     }
@@ -294,7 +299,6 @@ fn referenced(records: &[Record]) -> BTreeSet<ChunkId> {
         match record {
             Record::Entry(entry) => chunks.extend(entry.content.extents().iter().map(|e| e.chunk)),
             Record::Chunk(chunk) => drop(chunks.insert(chunk.chunk)),
-            Record::Shard(shard) => drop(chunks.insert(shard.chunk)),
             _ => {}
         }
     }

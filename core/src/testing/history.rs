@@ -132,12 +132,23 @@ impl Witness {
     /// The remotes that had trouble while a chunk may have been stored.
     pub fn troubled_before(&self, chunk: ChunkId) -> BTreeSet<usize> {
         let state = self.lock();
-        let records = |record: &Record| matches!(record, Record::Chunk(r) if r.chunk == chunk);
-        let stored = state.commits.values().filter(|seen| seen.commit.records.iter().any(records));
-        let stored_ms = stored.map(|seen| seen.first_ms).min().unwrap_or(0);
-        let then = stored_ms.saturating_sub(UPLOAD_MS)..=stored_ms;
-        let troubles = state.troubles.iter().filter(|(at, _)| then.contains(at));
-        let gone = state.gone.iter().filter(|(at, _)| at <= then.end());
+        // Once as a whole, and then each shard that was moved or rebuilt.
+        let mut stored = BTreeMap::<Option<Nonce>, u64>::new();
+        for seen in state.commits.values() {
+            for record in &seen.commit.records {
+                let what = match record {
+                    Record::Chunk(r) if r.chunk == chunk => None,
+                    Record::Shard(r) if r.chunk == chunk => Some(r.place.nonce),
+                    _ => continue,
+                };
+                let first_ms = stored.entry(what).or_insert(seen.first_ms);
+                *first_ms = seen.first_ms.min(*first_ms);
+            }
+        }
+        let then = |at: u64| stored.values().any(|stored| (stored.saturating_sub(UPLOAD_MS)..=*stored).contains(&at));
+        let last = stored.values().max().copied().unwrap_or(0);
+        let troubles = state.troubles.iter().filter(|(at, _)| then(*at));
+        let gone = state.gone.iter().filter(|(at, _)| *at <= last);
         troubles.chain(gone).map(|(_, remote)| *remote).collect()
     }
 

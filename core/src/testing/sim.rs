@@ -10,6 +10,7 @@ mod actions;
 mod care;
 mod collector;
 mod machine;
+mod mend;
 mod plan;
 mod shrink;
 mod stage;
@@ -17,10 +18,12 @@ mod verdict;
 
 use std::fmt;
 
+pub use care::Care;
 pub use collector::collect;
 #[cfg(test)]
 pub(crate) use collector::live;
 pub use plan::{Action, Content, MachinePlan, Plan, Step, What};
+pub use shrink::shrink;
 
 use crate::error::Result;
 use crate::journal::Rules;
@@ -36,13 +39,15 @@ pub struct Options {
     pub blurred: bool,
     /// Whether machines collect garbage, too.
     pub collect: bool,
+    /// Whether machines verify, rebuild, rebalance, convert and restore, too, and the pool is mended in the end.
+    pub care: bool,
     /// The rules of the journal; all on but where one is to be shown to matter.
     pub rules: Rules,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { operations: 40, faults: true, blurred: false, collect: false, rules: Rules::default() }
+        Self { operations: 40, faults: true, blurred: false, collect: false, care: false, rules: Rules::default() }
     }
 }
 
@@ -127,6 +132,7 @@ pub fn mixed(seed: u64) -> Options {
         faults: !seed.is_multiple_of(8),
         blurred: seed % 8 == 1,
         collect: matches!(seed % 8, 0 | 2 | 3),
+        care: matches!(seed % 8, 0 | 3 | 4 | 6),
         ..Options::default()
     }
 }

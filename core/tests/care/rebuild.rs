@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use rclonepool_core::id::Stamp;
 use rclonepool_core::index::{Damage, Index};
+use rclonepool_core::journal::record::{Condemned, Record};
 use rclonepool_core::pool::care::{RebuildOptions, RebuildPlan, RebuildReport};
 use rclonepool_core::testing::fault::Crash;
 use rclonepool_core::testing::world::World;
@@ -245,4 +247,28 @@ async fn a_stopped_rebuild_keeps_what_it_finished() {
     let left = plan(&pool, &all()).await.chunks.len();
     assert!(left < 12, "{left} are left of 12");
     assert_eq!(rebuild(&pool, &all()).await.unwrap().chunks as usize, left);
+}
+
+/// A collector condemned the chunk while a file was about to refer to it. The mark is never lifted and the chunk stays:
+/// it is rebuilt, moved and drained like any other.
+#[tokio::test(start_paused = true)]
+async fn a_condemned_chunk_that_a_file_needs_is_kept_whole_and_can_move() {
+    let (world, pool, bytes) = pool_with_file(5, "parity:3+1", 2).await;
+    let chunks = shards(&pool, "/f").await;
+    let entry = pool.entry(&path("/f")).unwrap().unwrap();
+    let marks = entry.content.extents().iter().map(|extent| extent.chunk);
+    let marks = marks.map(|chunk| Record::Condemned(Condemned { chunk, stamp: Stamp::ZERO })).collect();
+    let view = pool.sync().await.unwrap();
+    drop(pool.journal().commit(&view, marks).await.unwrap());
+    remove(&world, &chunks[0][0]);
+    remove(&world, &chunks[1][2]);
+    let report = rebuild(&pool, &all()).await.unwrap();
+    assert_eq!((report.chunks, report.shards, report.failed), (2, 2, 0), "{report:?}");
+    assert_whole(&world, &pool, "/f").await;
+    reads_without(&world, &pool, 1, &bytes).await;
+    let plan = pool.plan_drain("m1:").await.unwrap();
+    assert_eq!(plan.garbage, 0);
+    let report = pool.drain("m1:", true, true, &Monitor::default()).await.unwrap();
+    assert_eq!(report.left, 0, "{report:?}");
+    reads_without(&world, &pool, 1, &bytes).await;
 }

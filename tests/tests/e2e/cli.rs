@@ -15,6 +15,7 @@ mod membership;
 mod over_rclone;
 mod paths;
 mod rebuild;
+mod torture;
 mod transfer;
 mod verify;
 mod wizard;

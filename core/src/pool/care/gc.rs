@@ -96,6 +96,7 @@ impl Pool {
         let mut report = GcReport { at_once: times.grace_ms == 0, ..GcReport::default() };
         loop {
             let survey = monitor.run(self.survey(times, accept_loss)).await?;
+            survey.accepted.iter().try_for_each(|remote| self.accept_loss(*remote))?;
             if report.at_once && self.journal.rules().alone_for_no_grace && !survey.unknown.is_empty() {
                 return Err(Error::new(ErrorKind::Unavailable, "space is freed at once only with all remotes online"));
             }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::suspect::{self, Look};
 use super::{Inventory, ShardObject};
 use crate::env::Moment;
 use crate::error::{Error, ErrorKind, Result};
@@ -20,8 +21,6 @@ pub const GRACE_MS: u64 = 24 * 3600 * 1000;
 const RESUME_MS: u64 = 7 * 24 * 3600 * 1000;
 /// How often is looked anew while other processes commit.
 const TRIES: usize = 5;
-/// A remote on which so many shards look absent, and more than one in a hundred, is suspect.
-const SUSPECT: u64 = 16;
 
 /// How far garbage is on its way out.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -77,6 +76,8 @@ pub(super) struct Survey {
     pub orphans: Vec<Orphan>,
     /// Members whose objects are not known now.
     pub unknown: BTreeSet<RemoteId>,
+    /// Suspect remotes whose loss the user accepts.
+    pub accepted: Vec<RemoteId>,
 }
 
 impl Pool {
@@ -131,33 +132,37 @@ impl Pool {
             let unknown = members.into_iter().filter(|id| !listed.contains_key(id)).collect();
             let seen: BTreeSet<_> = view.held.values().flatten().collect();
             let whole = self.journal.rules().complete_before_consume;
-            let (mut found, mut suspect) = (None, None);
+            let (mut found, mut looks) = (None, BTreeMap::new());
             let mut waits = Waits::default();
             self.index.census(&self.keep_by()?, |census| {
                 // Another process may have merged what this view did not complete.
                 if whole && !census.commits()?.iter().all(|name| seen.contains(name)) {
                     return Ok(());
                 }
-                if !accept_loss {
-                    suspect = suspects(census, &inventory, &listed)?;
-                }
+                looks = look(census, &inventory, &listed)?;
                 waits.known = census.waits()?;
                 found = Some(self.judge_all(census, &inventory, &listed, times, &mut waits)?);
                 Ok(())
             })?;
-            if let Some((remote, absent, all)) = suspect {
-                return Err(Error::new(
-                    ErrorKind::Busy,
-                    format!("{absent} of its {all} shards look absent: nothing is deleted while it is suspect"),
-                )
-                .on_remote(self.remote_label(remote))
-                .hint("see what happened to it (`verify --quick`); --accept-loss goes on as it is"));
+            let mut accepted = Vec::new();
+            for (remote, look) in looks {
+                let Some(suspect) = suspect::judge(&self.index, remote, look)? else { continue };
+                if !accept_loss {
+                    let (absent, of) = (suspect.absent, suspect.of);
+                    return Err(Error::new(
+                        ErrorKind::Busy,
+                        format!("{absent} of its {of} shards look absent: nothing is deleted while it is suspect"),
+                    )
+                    .on_remote(self.remote_label(remote))
+                    .hint("see what happened to it (`verify --quick`); --accept-loss goes on as it is"));
+                }
+                accepted.push(remote);
             }
             if let Some(orphans) = found {
                 let over = waits.over(&listed);
                 let new = waits.needed.iter().filter(|key| !waits.known.contains_key(*key)).map(Vec::as_slice);
                 self.index.note_waits(new, over.iter().map(Vec::as_slice), &self.env.now())?;
-                return Ok(Survey { view, orphans, unknown });
+                return Ok(Survey { view, orphans, unknown, accepted });
             }
         }
         Err(Error::new(ErrorKind::Busy, "other processes keep writing to the pool").hint("repeat it a little later"))
@@ -249,24 +254,21 @@ impl Pool {
     }
 }
 
-/// A remote that looks as if it had lost its data, with how many of how many shards: deletion waits for the user's
-/// word.
-fn suspects(
+/// What is seen of each listed remote.
+fn look(
     census: &Census<'_>,
     inventory: &Inventory,
     listed: &BTreeMap<RemoteId, &[ShardObject]>,
-) -> Result<Option<(RemoteId, u64, u64)>> {
-    let mut counts = BTreeMap::<RemoteId, (u64, u64)>::new();
+) -> Result<BTreeMap<RemoteId, Look>> {
+    let mut looks: BTreeMap<RemoteId, Look> =
+        listed.keys().map(|id| (*id, Look { absent: 0, of: 0, whole: true })).collect();
     census.current_places(|chunk, place| {
-        if listed.contains_key(&place.remote) {
-            let (all, absent) = counts.entry(place.remote).or_default();
-            *all += 1;
-            *absent += u64::from(inventory.size(chunk, place) == Ok(None));
+        if let Some(look) = looks.get_mut(&place.remote) {
+            look.of += 1;
+            look.absent += u64::from(inventory.size(chunk, place) == Ok(None));
         }
     })?;
-    let is_suspect = |(all, absent): &(u64, u64)| *absent >= SUSPECT && absent * 100 > *all;
-    let found = counts.into_iter().find(|(_, counts)| is_suspect(counts));
-    Ok(found.map(|(remote, (all, absent))| (remote, absent, all)))
+    Ok(looks)
 }
 
 /// What waits on this machine, under keys of bytes.

@@ -12,6 +12,7 @@ use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::Inventory;
+use super::suspect::{self, Look};
 use crate::error::Result;
 use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::index::{Damage, Finding};
@@ -24,8 +25,6 @@ use crate::pool::Pool;
 const PAGE: usize = 1024;
 /// How many objects are asked for at once.
 const STATS: usize = 16;
-/// More than 1 % of a remote's shards absent, and at least this many, make it suspect.
-const SUSPECT_FROM: u64 = 16;
 
 /// Which chunks a rebuild looks at.
 #[derive(Debug, Clone, Default)]
@@ -53,6 +52,9 @@ pub struct RebuildPlan {
     /// Remotes that miss so much that something else than loss is likely: left alone without
     /// [`RebuildOptions::accept_loss`].
     pub suspect: Vec<SuspectRemote>,
+    /// Those of them whose loss the user accepts, noted when the plan is performed.
+    #[serde(skip)]
+    pub(super) accepted: Vec<RemoteId>,
     /// Remotes of which nothing is known now; their shards are left alone.
     pub unknown: Vec<String>,
     /// Objects of earlier rebuilds or moves that broke off, which another object stands for.
@@ -137,13 +139,18 @@ impl Pool {
             found.values().map(|f| f.place.remote).filter(|id| !online.contains(id) && !removed.contains(id)).collect();
         unknown.extend(waiting);
         found.retain(|_, finding| online.contains(&finding.place.remote) || removed.contains(&finding.place.remote));
-        let found = self.confirm(found, &removed, monitor).await?;
+        let (found, unclear) = self.confirm(found, &removed, monitor).await?;
+        let looked: BTreeSet<RemoteId> = if options.all && wanted.is_none() {
+            online.iter().filter(|id| !unknown.contains(*id) && !unclear.contains(*id)).copied().collect()
+        } else {
+            BTreeSet::new()
+        };
         let mut plan = RebuildPlan {
             unknown: unknown.into_iter().map(|id| self.remote_label(id)).collect(),
             leftovers: self.leftovers(&found)?,
             ..RebuildPlan::default()
         };
-        let found = self.leave_suspect(found, &removed, options, &mut plan)?;
+        let found = self.leave_suspect(found, &removed, &looked, options, &mut plan)?;
         self.fill_plan(found, &mut plan)?;
         Ok(plan)
     }
@@ -234,35 +241,39 @@ impl Pool {
         Ok(found)
     }
 
-    /// Asks for each object that is said to be missing or of the wrong size; keeps in the index what is so.
+    /// Asks for each object that is said to be missing or of the wrong size; keeps in the index what is so. Gives
+    /// back, too, the remotes that did not answer every time.
     async fn confirm(
         &self,
         found: BTreeMap<(ChunkId, Nonce), Finding>,
         removed: &BTreeSet<RemoteId>,
         monitor: &Monitor,
-    ) -> Result<Vec<Finding>> {
+    ) -> Result<(Vec<Finding>, BTreeSet<RemoteId>)> {
         let asked = stream::iter(found.into_values())
             .map(|finding| async move {
                 if finding.damage == Damage::Corrupt || removed.contains(&finding.place.remote) {
-                    return Ok((finding, Some(finding.damage)));
+                    return (finding, Ok(Some(finding.damage)));
                 }
-                Ok::<_, crate::Error>((finding, self.stat_shard(&finding).await?))
+                (finding, self.stat_shard(&finding).await)
             })
             .buffer_unordered(STATS)
-            .collect::<Vec<Result<_>>>();
-        let (mut confirmed, mut good) = (Vec::new(), Vec::new());
+            .collect::<Vec<_>>();
+        let (mut confirmed, mut good, mut unclear) = (Vec::new(), Vec::new(), BTreeSet::new());
         for asked in monitor.run(async { Ok(asked.await) }).await? {
             match asked {
-                Ok((finding, Some(damage))) => confirmed.push(Finding { damage, ..finding }),
-                Ok((finding, None)) => good.push((finding.chunk, finding.place.nonce)),
+                (finding, Ok(Some(damage))) => confirmed.push(Finding { damage, ..finding }),
+                (finding, Ok(None)) => good.push((finding.chunk, finding.place.nonce)),
                 // Nothing is known of it now.
-                Err(error) => monitor.notice(error.to_string()),
+                (finding, Err(error)) => {
+                    unclear.insert(finding.place.remote);
+                    monitor.notice(error.to_string());
+                }
             }
         }
         confirmed.sort_by_key(|f| (f.chunk, f.place));
         self.index.forget_damage(good)?;
         self.index.note_damage(&confirmed)?;
-        Ok(confirmed)
+        Ok((confirmed, unclear))
     }
 
     async fn stat_shard(&self, finding: &Finding) -> Result<Option<Damage>> {
@@ -281,29 +292,37 @@ impl Pool {
         })
     }
 
-    /// Leaves out what is absent from remotes that miss too much to be believed.
+    /// Leaves out what is absent from remotes that miss too much to be believed. `looked`: those of which
+    /// everything was looked for.
     fn leave_suspect(
         &self,
         found: Vec<Finding>,
         removed: &BTreeSet<RemoteId>,
+        looked: &BTreeSet<RemoteId>,
         options: &RebuildOptions,
         plan: &mut RebuildPlan,
     ) -> Result<Vec<Finding>> {
-        let mut absent: BTreeMap<RemoteId, u64> = BTreeMap::new();
+        let mut absent: BTreeMap<RemoteId, u64> = looked.iter().map(|id| (*id, 0)).collect();
         for finding in found.iter().filter(|f| f.damage == Damage::Missing && !removed.contains(&f.place.remote)) {
             *absent.entry(finding.place.remote).or_default() += 1;
         }
         let used: BTreeMap<RemoteId, u64> =
             self.index.remote_use()?.into_iter().map(|(id, used)| (id, used.objects)).collect();
-        absent.retain(|id, count| *count >= SUSPECT_FROM && *count * 100 > used.get(id).copied().unwrap_or(0));
-        let suspect = |(id, count): (&RemoteId, &u64)| SuspectRemote {
-            remote: self.remote_label(*id),
-            absent: *count,
-            shards: used.get(id).copied().unwrap_or(0),
-        };
-        plan.suspect = absent.iter().map(suspect).collect();
-        let left = |f: &Finding| f.damage == Damage::Missing && absent.contains_key(&f.place.remote);
-        Ok(found.into_iter().filter(|f| options.accept_loss || !left(f)).collect())
+        let mut suspects = BTreeSet::new();
+        for (id, absent) in absent {
+            let look = Look { absent, of: used.get(&id).copied().unwrap_or(0), whole: looked.contains(&id) };
+            if let Some(found) = suspect::judge(&self.index, id, look)? {
+                suspects.insert(id);
+                let remote = self.remote_label(id);
+                plan.suspect.push(SuspectRemote { remote, absent: found.absent, shards: found.of });
+            }
+        }
+        if options.accept_loss {
+            plan.accepted = suspects.into_iter().collect();
+            return Ok(found);
+        }
+        let left = |f: &Finding| f.damage == Damage::Missing && suspects.contains(&f.place.remote);
+        Ok(found.into_iter().filter(|f| !left(f)).collect())
     }
 
     fn fill_plan(&self, found: Vec<Finding>, plan: &mut RebuildPlan) -> Result<()> {

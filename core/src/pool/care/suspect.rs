@@ -47,20 +47,35 @@ pub(super) fn all(index: &Index, records: &[RemoteRecord]) -> Result<BTreeMap<Re
     Ok(suspects)
 }
 
-/// Notes what a verification made of a remote; gives back whether it is suspect now. What the user accepted
-/// stays so until the remote is found whole.
-pub(super) fn judge(index: &Index, remote: RemoteId, absent: u64, of: u64) -> Result<Option<Suspect>> {
+/// What somebody saw of a remote.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Look {
+    /// Shard objects that look absent.
+    pub absent: u64,
+    /// Shard objects that should be there.
+    pub of: u64,
+    /// Whether all of them were looked for: only then can the remote be found whole.
+    pub whole: bool,
+}
+
+/// Notes what was seen of a remote; gives back whether it is suspect now. What the user accepted stays so until
+/// the remote is found whole, and so does what a closer look found before.
+pub(super) fn judge(index: &Index, remote: RemoteId, look: Look) -> Result<Option<Suspect>> {
     let before = note(index, remote)?;
-    if !is_suspect(absent, of) {
-        if before.is_some_and(|note| !matches!(note, Note::Trusted)) {
-            keep(index, remote, &Note::Trusted)?;
-        }
-        return Ok(None);
+    if !is_suspect(look.absent, look.of) {
+        return Ok(match before {
+            Some(Note::Suspect(suspect)) if !look.whole => Some(suspect),
+            Some(Note::Suspect(_) | Note::Accepted) if look.whole => {
+                keep(index, remote, &Note::Trusted)?;
+                None
+            }
+            _ => None,
+        });
     }
     if matches!(before, Some(Note::Accepted)) {
         return Ok(None);
     }
-    let suspect = Suspect { absent, of };
+    let suspect = Suspect { absent: look.absent, of: look.of };
     keep(index, remote, &Note::Suspect(suspect))?;
     Ok(Some(suspect))
 }
@@ -79,8 +94,9 @@ fn keep(index: &Index, remote: RemoteId, note: &Note) -> Result<()> {
 }
 
 impl Pool {
-    /// Remotes of which the last verification found more than 1 % of the shards (and at least 16) absent.
-    /// What is absent there must not be taken for lost: rebuilding and deleting wait for the user's word.
+    /// Remotes of which the last verification, rebuild or garbage collection found more than 1 % of the shards
+    /// (and at least 16) absent. What is absent there must not be taken for lost: rebuilding and deleting wait for
+    /// the user's word.
     ///
     /// # Errors
     /// Those of the index.
@@ -88,7 +104,8 @@ impl Pool {
         all(&self.index, &self.index.remotes()?)
     }
 
-    /// The user's word: what looks absent on this remote is lost.
+    /// The user's word: what looks absent on this remote is lost. It holds for everything until the remote is found
+    /// whole.
     ///
     /// # Errors
     /// Those of the index.
@@ -111,10 +128,15 @@ mod tests {
     #[test]
     fn what_was_accepted_stays_so_until_the_remote_is_whole() {
         let (index, remote) = (Index::in_memory().unwrap(), RemoteId(1));
-        assert!(judge(&index, remote, 20, 20).unwrap().is_some());
+        let look = |absent, whole| judge(&index, remote, Look { absent, of: 20, whole }).unwrap();
+        assert!(look(20, true).is_some());
         keep(&index, remote, &Note::Accepted).unwrap();
-        assert_eq!(judge(&index, remote, 20, 20).unwrap(), None);
-        assert_eq!(judge(&index, remote, 0, 20).unwrap(), None);
-        assert!(judge(&index, remote, 20, 20).unwrap().is_some());
+        assert_eq!(look(20, true), None);
+        assert_eq!(look(0, false), None);
+        assert_eq!(look(20, true), None);
+        assert_eq!(look(0, true), None);
+        assert!(look(20, true).is_some());
+        assert!(look(1, false).is_some(), "who looked at a part cannot say that it is whole");
+        assert_eq!(look(1, true), None);
     }
 }

@@ -17,7 +17,7 @@ use super::Inventory;
 use super::health::assess::{Trouble, Troubles};
 use super::health::scope::Scope;
 use super::health::{Counts, Facts, FileHealth, FileState, StateCounts, scope_of};
-use super::suspect::{self, Suspect};
+use super::suspect::{self, Look, Suspect};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::index::{Damage, Finding, Index};
@@ -299,10 +299,8 @@ impl<'a> Run<'a> {
         for (remote, used) in used.into_iter().filter(|(remote, _)| online.contains(remote)) {
             let is_missing = |f: &&Finding| f.place.remote == remote && f.damage == Damage::Missing;
             let absent = self.found.iter().filter(is_missing).count() as u64;
-            // Only who looked at everything can say that a remote is whole.
-            if self.scope.path.is_root() || suspect::is_suspect(absent, used.objects) {
-                suspect::judge(self.index(), remote, absent, used.objects)?;
-            }
+            let look = Look { absent, of: used.objects, whole: self.scope.path.is_root() };
+            suspect::judge(self.index(), remote, look)?;
         }
         self.facts.suspects = suspect::all(self.index(), &self.facts.records)?;
         Ok(())

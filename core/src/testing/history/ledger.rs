@@ -20,6 +20,8 @@ pub enum Operation {
     Delete(PoolPath),
     /// A path moved, and all below it.
     Rename(PoolPath, PoolPath),
+    /// A path brought back from the trash, or all below it.
+    Restore(PoolPath),
 }
 
 /// How an operation ended for its user.
@@ -72,6 +74,9 @@ impl Operation {
     fn makes(&self, record: &Record) -> bool {
         let at = |path: &PoolPath, top: &PoolPath| path == top || path.below(top).is_some();
         match (self, record) {
+            // A revision of a version is no new one.
+            (_, Record::Entry(e)) if e.rev > 0 => false,
+            (Self::Restore(top), Record::Entry(e)) => at(&e.path, top),
             (Self::Put(files), Record::Entry(e)) => files.contains(&(e.path.clone(), e.mtime_ns)),
             (Self::Mkdir(path), Record::Entry(e)) => e.path == *path && e.content == Content::Directory {},
             (Self::Delete(path), Record::Deleted(d)) => at(&d.path, path),

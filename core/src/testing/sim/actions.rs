@@ -26,7 +26,12 @@ pub(super) async fn act(process: Arc<Process>, n: usize, action: Action) {
     shared.line(process.machine, &text);
     let ended = match perform(&process, n, &action).await {
         Ok(how) => how,
-        Err(error) => format!("failed: {:?}: {error}", error.kind()),
+        Err(error) => {
+            if error.kind() == ErrorKind::Internal {
+                shared.witness.broken("8 (no bug)", format!("machine {} #{n}: {error}", process.machine));
+            }
+            format!("failed: {:?}: {error}", error.kind())
+        }
     };
     shared.line(process.machine, &format!("#{n} {ended}"));
 }
@@ -67,8 +72,10 @@ async fn perform(process: &Arc<Process>, n: usize, action: &Action) -> Result<St
             Some(name) => format!("compacted into {name}"),
             None => "nothing compacted".into(),
         }),
+        Action::Care(care) => care.take(process, n).await,
         // The pool's own care, and the simulation's, side by side.
-        Action::Collect { grace_ms } if n.is_multiple_of(2) => {
+        // The simulation's own knows no trash.
+        Action::Collect { grace_ms } if n.is_multiple_of(2) || pool.settings().trash_hours > 0 => {
             super::care::collect(pool, Duration::from_millis(*grace_ms)).await
         }
         Action::Collect { grace_ms } => {
@@ -81,11 +88,11 @@ fn view_text(view: &crate::journal::View) -> String {
     if view.complete { "complete view".into() } else { format!("no view: {}", view.lacks.join("; ")) }
 }
 
-fn file(n: usize) -> Result<PoolPath> {
+pub(super) fn file(n: usize) -> Result<PoolPath> {
     PoolPath::new(FILES[n % FILES.len()])
 }
 
-fn directory(n: usize) -> Result<PoolPath> {
+pub(super) fn directory(n: usize) -> Result<PoolPath> {
     PoolPath::new(DIRECTORIES[n % DIRECTORIES.len()])
 }
 
@@ -113,7 +120,7 @@ impl Drop for Storing<'_> {
     }
 }
 
-fn running(process: &Process, n: usize) -> Running {
+pub(super) fn running(process: &Process, n: usize) -> Running {
     Running {
         name: format!("machine {} #{n}", process.machine),
         index: (process.machine, process.generation),
@@ -123,7 +130,7 @@ fn running(process: &Process, n: usize) -> Running {
     }
 }
 
-fn acknowledge(process: &Process, operation: &Operation, stale: bool, running: &Running) -> Result<String> {
+pub(super) fn acknowledge(process: &Process, operation: &Operation, stale: bool, running: &Running) -> Result<String> {
     if process.life.crash.happened() {
         // Nobody hears what a dead machine says.
         return Ok("died before it could say so".into());

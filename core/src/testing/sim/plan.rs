@@ -5,6 +5,7 @@ use std::fmt;
 use std::time::Duration;
 
 use super::Options;
+use super::care::Care;
 use crate::redundancy::Redundancy;
 use crate::testing::fault::{FaultPlan, SplitMix};
 
@@ -20,6 +21,8 @@ pub struct Plan {
     pub remotes: usize,
     /// The pool's redundancy.
     pub redundancy: Redundancy,
+    /// How long versions stay in the trash.
+    pub trash_hours: u64,
     /// The machines.
     pub machines: Vec<MachinePlan>,
     /// What goes wrong all the time.
@@ -102,6 +105,8 @@ pub enum Action {
     Compact,
     /// Collects what nobody refers to, waiting this long between the marks.
     Collect { grace_ms: u64 },
+    /// Takes care of the pool.
+    Care(Care),
 }
 
 /// A file's content: which bytes, and how often it was touched since.
@@ -169,7 +174,9 @@ impl Plan {
         let machines: Vec<MachinePlan> = (0..machines).map(|_| machine()).collect();
         let faults = draw_faults(&mut random, options);
         let steps = draw_steps(&mut random, options, machines.len(), remotes, redundancy.tolerated());
-        Self { seed, remotes, redundancy, machines, faults, steps }
+        // In a third of them the trash is off, as it is where nobody takes care.
+        let trash_hours = if options.care { [0, 1, 24][random.below(3) as usize] } else { 0 };
+        Self { seed, remotes, redundancy, trash_hours, machines, faults, steps }
     }
 }
 
@@ -177,7 +184,7 @@ const fn redundancy(mode: crate::redundancy::RedundancyMode, data: u8, parity: u
     Redundancy { mode, data, parity, copies }
 }
 
-const MODES: [Redundancy; 7] = {
+pub(super) const MODES: [Redundancy; 7] = {
     use crate::redundancy::RedundancyMode::{Hybrid, None, Parity, Replication};
     [
         redundancy(Parity, 2, 1, 1),
@@ -290,6 +297,9 @@ impl Drawn {
             random.below(all) as usize
         };
         let directory = |random: &mut SplitMix| random.below(DIRECTORIES.len() as u64) as usize;
+        if options.care && random.chance(0.25) {
+            return Action::Care(Care::draw(random));
+        }
         match random.below(100) {
             0..=39 => Action::Put { path: file(random), content: self.content(random), from_file: random.chance(0.5) },
             40..=45 => Action::PutTree {
@@ -330,6 +340,7 @@ impl fmt::Display for Action {
             Self::Read(path) => write!(f, "read {}", file(path)),
             Self::Settle => f.write_str("settle"),
             Self::Compact => f.write_str("compact"),
+            Self::Care(care) => care.fmt(f),
             Self::Collect { grace_ms } => write!(f, "collect with a grace of {grace_ms} ms"),
         }
     }
@@ -346,7 +357,12 @@ impl fmt::Display for Step {
 
 impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "seed {}: {} remotes, {}, faults {:?}", self.seed, self.remotes, self.redundancy, self.faults)?;
+        writeln!(
+            f,
+            "seed {}: {} remotes, {}, {} h of trash",
+            self.seed, self.remotes, self.redundancy, self.trash_hours
+        )?;
+        writeln!(f, "faults {:?}", self.faults)?;
         for (n, machine) in self.machines.iter().enumerate() {
             writeln!(f, "machine {n}: clock {:+} ms, retries: {}", machine.skew_ms, machine.retries)?;
         }

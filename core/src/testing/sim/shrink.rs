@@ -6,7 +6,7 @@ use super::{Failure, Options, play};
 const TRIES: usize = 300;
 
 /// Leaves steps out, many at a time and then one by one, as long as something still does not hold.
-pub(super) fn shrink(mut failure: Box<Failure>, options: &Options) -> Box<Failure> {
+pub fn shrink(mut failure: Box<Failure>, options: &Options) -> Box<Failure> {
     let mut tries = 0;
     let mut piece = failure.plan.steps.len() / 2;
     while piece > 0 {

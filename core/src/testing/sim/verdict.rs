@@ -16,6 +16,9 @@ use crate::testing::fault::SplitMix;
 use crate::testing::history::{commits_in, marker};
 use crate::testing::reference::{Merged, merge};
 
+/// The remotes that are left, each with what lies on it.
+pub(super) type Left = [(RemoteId, MemoryStore)];
+
 /// Holds everything that was promised against what is left; gives back how many files were read.
 ///
 /// # Errors
@@ -52,7 +55,21 @@ pub(super) async fn judge(plan: &Plan, options: &Options, shared: &Shared, lost:
     let mut files = 0;
     for entry in merged.live.values().filter(|entry| !entry.content.is_directory()) {
         files += 1;
-        read_back(shared, options, &fresh, &merged, &left, entry).await?;
+        read_back(shared, options, &fresh, &merged, &left, entry, false).await?;
+    }
+    if options.care && !options.blurred {
+        super::mend::mend(shared, &fresh, &merged, &left, random.chance(0.5)).await?;
+        // All that could be read can still be.
+        let commits: BTreeMap<CommitName, Commit> = left.iter().flat_map(|(_, store)| commits_in(store)).collect();
+        let mended = merge(&commits);
+        for entry in merged.live.values().filter(|entry| readable(&merged, &left, &entry.content)) {
+            if !mended.live.get(&entry.path).is_some_and(|now| readable(&mended, &left, &now.content)) {
+                shared.witness.broken("9 (what can be mended is mended)", format!("{} is lost by it", entry.path));
+            }
+        }
+        for entry in mended.live.values().filter(|entry| !entry.content.is_directory()) {
+            read_back(shared, options, &fresh, &mended, &left, entry, true).await?;
+        }
     }
     Ok(files)
 }
@@ -80,12 +97,13 @@ async fn read_back(
     options: &Options,
     fresh: &std::sync::Arc<Pool>,
     merged: &Merged,
-    left: &[(RemoteId, MemoryStore)],
+    left: &Left,
     entry: &Entry,
+    mended: bool,
 ) -> Result<()> {
     let readable = readable(merged, left, &entry.content);
     if shared.witness.is_acknowledged(&entry.path, entry.stamp) && !options.blurred {
-        let why = misplaced(shared, merged, left, &entry.content);
+        let why = misplaced(shared, merged, left, &entry.content, mended);
         if let Some(why) = why {
             let what = format!("{} was acknowledged, and {why}", entry.path);
             shared.witness.broken("1 (an acknowledged file outlives what its layout tolerates)", what);
@@ -106,7 +124,7 @@ async fn read_back(
 }
 
 /// Whether enough whole shards of each chunk lie on the remotes that are left.
-fn readable(merged: &Merged, left: &[(RemoteId, MemoryStore)], content: &Content) -> bool {
+fn readable(merged: &Merged, left: &Left, content: &Content) -> bool {
     content.extents().iter().all(|extent| {
         merged.chunks.get(&extent.chunk).is_some_and(|chunk| {
             let whole: BTreeSet<u8> =
@@ -116,12 +134,21 @@ fn readable(merged: &Merged, left: &[(RemoteId, MemoryStore)], content: &Content
     })
 }
 
-/// What is wrong with where the shards of an acknowledged file lie.
-fn misplaced(shared: &Shared, merged: &Merged, left: &[(RemoteId, MemoryStore)], content: &Content) -> Option<String> {
+/// What is wrong with where the shards of an acknowledged file lie. Once the rest is `mended`, there may be fewer
+/// remotes than shards.
+fn misplaced(shared: &Shared, merged: &Merged, left: &Left, content: &Content, mended: bool) -> Option<String> {
     for extent in content.extents() {
         let Some(chunk) = merged.chunks.get(&extent.chunk) else {
             return Some(format!("the record of its chunk {} is gone", extent.chunk));
         };
+        if chunk.shards.len() != chunk.layout.objects() {
+            return Some(format!(
+                "{} places of its chunk {} are known, of {}",
+                chunk.shards.len(),
+                extent.chunk,
+                chunk.layout.objects()
+            ));
+        }
         let is_here = |id: RemoteId| left.iter().any(|(other, _)| *other == id) && !shared.witness.was_set_back(id);
         let mut here = chunk.shards.iter().filter(|place| is_here(place.remote));
         if let Some(place) = here.find(|place| !is_whole(chunk, left, place)) {
@@ -131,14 +158,14 @@ fn misplaced(shared: &Shared, merged: &Merged, left: &[(RemoteId, MemoryStore)],
         let remotes: BTreeSet<RemoteId> = chunk.shards.iter().map(|place| place.remote).collect();
         let willing = shared.slots.len() - shared.witness.troubled_before(chunk.chunk).len();
         let apart = chunk.layout.objects().min(willing);
-        if remotes.len() < apart {
+        if remotes.len() < apart && !mended {
             return Some(format!("its shards lie on {} remotes when {apart} took some", remotes.len()));
         }
     }
     None
 }
 
-fn is_whole(chunk: &ChunkRecord, left: &[(RemoteId, MemoryStore)], place: &crate::journal::record::Place) -> bool {
+pub(super) fn is_whole(chunk: &ChunkRecord, left: &Left, place: &crate::journal::record::Place) -> bool {
     let name = format!("data/{}/{}.{}.{}", chunk.chunk.directory(), chunk.chunk, place.index, place.nonce);
     let size = chunk.layout.shard_size(chunk.stored, usize::from(place.index));
     let disk = left.iter().find(|(id, _)| *id == place.remote);

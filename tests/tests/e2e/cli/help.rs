@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 37] = [
+const COMMANDS: [&[&str]; 38] = [
     &[],
     &["init"],
     &["upload"],
@@ -38,6 +38,7 @@ const COMMANDS: [&[&str]; 37] = [
     &["config", "validate"],
     &["config", "path"],
     &["recovery-sheet"],
+    &["torture"],
     &["completions"],
     &["version"],
 ];

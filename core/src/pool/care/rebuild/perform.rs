@@ -89,6 +89,7 @@ impl Pool {
         monitor: &Monitor,
     ) -> Result<RebuildReport> {
         let mut report = RebuildReport::default();
+        plan.accepted.iter().try_for_each(|remote| self.accept_loss(*remote))?;
         monitor.event(&Event::Total { bytes: plan.write_bytes, items: plan.chunks.len() as u64 });
         if !plan.chunks.is_empty() {
             self.view_for_writing().await?;
