@@ -187,8 +187,10 @@ impl Context {
     pub async fn report_stale(&self, pool: &Pool, stale: bool) {
         if stale {
             let lacks = pool.view().await.lacks.join("; ");
+            // What was lacking while it was done may be there again.
+            let lacks = if lacks.is_empty() { lacks } else { format!(" ({lacks})") };
             self.ui.warn(&format!(
-                "done with too few remotes to be sure of the newest state ({lacks}): another machine's change may \
+                "done with too few remotes to be sure of the newest state{lacks}: another machine's change may \
                  have been missed, and fewer losses are survived until the others have it"
             ));
         }

@@ -43,6 +43,26 @@ pub fn span(time: Duration) -> String {
     }
 }
 
+/// What is left of a grace, rounded up to minutes: `24 h`, `3 h 20 min`, `5 min`, `7 days`.
+pub fn left(time: Duration) -> String {
+    let minutes = time.as_millis().div_ceil(60_000);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (48.., _) => format!("{} days", minutes.div_ceil(1440)),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// How long ago something was, rounded down: `just now`, `40 s ago`, `3 h 20 min ago`.
+pub fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "just now".into(),
+        seconds @ 1..60 => format!("{seconds} s ago"),
+        _ => format!("{} ago", span(time)),
+    }
+}
+
 /// A time in nanoseconds since 1970 as the local `2026-11-21 07:42:13`.
 pub fn local_time(ns: i64) -> String {
     match Timestamp::from_nanosecond(i128::from(ns)) {

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::partial;
 use super::transfer::{ParallelArgs, amount, done_of, interrupted};
+use super::words::too_few;
 use crate::context::Context;
 use crate::format::{self, count, size};
 use crate::progress::{Files, Items, Progress};
@@ -175,6 +176,11 @@ async fn convert(
         .with_pool(&config, async |pool: &Arc<Pool>| {
             let plan = pool.plan_convert(path.as_ref().unwrap_or(&PoolPath::root()), redundancy)?;
             tell_conversion(context, &plan)?;
+            if !plan.chunks.is_empty()
+                && let Some(cost) = too_few(redundancy, pool.view().await.online().len())
+            {
+                context.ui.warn(&cost);
+            }
             if args.dry_run {
                 return context.ui.summary(json!({"dry_run": true, "plan": plan}));
             }

@@ -184,7 +184,7 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
 }
 
 fn hours(change: &MemberChange) -> String {
-    format::span(std::time::Duration::from_secs(change.grace_left_ms.div_ceil(60_000) * 60))
+    format::left(std::time::Duration::from_millis(change.grace_left_ms))
 }
 
 fn push(file: &mut ConfigFile, key: &str, label: &str) {
