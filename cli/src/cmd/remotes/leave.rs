@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::super::rebalance;
 use super::super::transfer::{done_of, interrupted};
-use super::{forget, hours};
+use super::{BY_REMOTE, forget, hours, kept, restore};
 use crate::context::{Context, open_options};
 use crate::format::{self, count, size};
 use crate::progress::{Files, Items, Progress};
@@ -200,7 +200,7 @@ pub async fn lost(names: &[String], dry_run: bool, context: &Context) -> Result<
 pub async fn replace(args: Replace, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let mut before = ConfigFile::load(&context.config_path()?)?;
+    let before = kept(&file);
     let lists_crypt = config.use_crypt && !config.crypt_remotes.is_empty();
     if args.crypt.is_some() != (lists_crypt && args.old != args.new) {
         return Err(Error::new(
@@ -225,7 +225,7 @@ pub async fn replace(args: Replace, context: &Context) -> Result<()> {
             let replaced = pool.replace_lost(&old_label, &after, &new_label, &options, args.alone);
             let replaced = context.change(replaced).await;
             if replaced.is_err() {
-                before.save()?;
+                restore(&mut file, before)?;
             }
             replaced.map(Some)
         })
@@ -271,7 +271,7 @@ fn put_in_place(file: &mut ConfigFile, config: &Config, args: &Replace) {
         }
         file.set(key, list);
     }
-    for key in ["remote_weights", "remote_priorities", "remote_quotas", "failure_domains"] {
+    for key in BY_REMOTE {
         let Some(map) = file.get(key).and_then(|v| v.as_object().cloned()) else { continue };
         let rename = |(name, value): (String, serde_json::Value)| {
             if at.is_some() && config.index_of(&name) == at { (args.new.clone(), value) } else { (name, value) }

@@ -158,7 +158,7 @@ fn a_replaced_disk_and_the_loss_of_another_leave_what_the_reader_reads() {
     machine.ok(&["--yes", "remotes", "replace", "--alone", &disk2, &disk5]);
     whole(&machine, &[1, 3, 4, 5], true);
     std::fs::remove_dir_all(&disk3).unwrap();
-    machine.ok(&["--yes", "remotes", "remove", "--lost", "--alone", &disk3]);
+    machine.ok(&["--yes", "remotes", "remove", "--lost", &disk3]);
     machine.ok(&["rebuild"]);
     whole(&machine, &[1, 4, 5], true);
 }
