@@ -229,3 +229,36 @@ fn orphans_are_deleted_while_another_process_uploads() {
     assert_eq!(machine.summary(&["--yes", "orphans", "--delete", "--min-age", "0s"])["reclaimed"], 5000);
     assert!(!machine.path(orphan).exists() && machine.cat("/big") == bytes);
 }
+
+#[test]
+fn what_a_conversion_puts_together_for_want_of_a_disk_is_told_and_put_apart_later() {
+    let machine = pool(4, "parity:2+1");
+    std::fs::rename(machine.path("disk1"), machine.path("away")).unwrap();
+    let outcome = machine.run(&["rebuild", "--redundancy", "parity:3+1"]);
+    assert!(outcome.code == 0 && outcome.stderr.contains("makes 4 shards of every chunk, and there are 3 remotes"));
+    std::fs::rename(machine.path("away"), machine.path("disk1")).unwrap();
+    for words in [["verify"], ["health"]] {
+        let error = machine.fails(20, &words);
+        assert!(error.contains("`rclonepool rebalance` puts") && !error.contains("rclonepool rebuild"), "{error}");
+    }
+    machine.ok(&["rebalance"]);
+    whole(&machine, &[1, 2, 3, 4], true);
+}
+
+#[test]
+fn a_damaged_commit_comes_back_as_the_hint_says() {
+    let machine = pool(3, "parity:2+1");
+    let commits = machine.files_below("disk2/rclonepool_manifests/commits");
+    let path = machine.path("disk2/rclonepool_manifests/commits").join(&commits[0]);
+    let good = std::fs::read(&path).unwrap();
+    let mut damaged = good.clone();
+    damaged[30] ^= 1;
+    std::fs::write(&path, damaged).unwrap();
+    let error = machine.fails(22, &["verify", "--deep"]);
+    assert!(error.contains("bytes differ from what was stored: 1 commit\n"), "{error}");
+    assert!(error.contains("delete a corrupt one there first"), "{error}");
+    std::fs::remove_file(&path).unwrap();
+    machine.ok(&["ls"]);
+    assert_eq!(std::fs::read(&path).unwrap(), good);
+    whole(&machine, &[1, 2, 3], true);
+}
