@@ -179,7 +179,8 @@ impl Context {
         let found = pool.damage().map_or(0, |found| found.len());
         if found > known {
             let shards = crate::format::count((found - known) as u64, "damaged shard");
-            self.ui.warn(&format!("found {shards}; `rclonepool rebuild` restores them"));
+            let them = if found - known == 1 { "it" } else { "them" };
+            self.ui.warn(&format!("found {shards}; `rclonepool rebuild` restores {them}"));
         }
     }
 

@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::verify::{are, files};
 use super::words;
 use crate::context::Context;
-use crate::format::{count, printable};
+use crate::format::{count, head, printable};
 use crate::ui::Ui;
 
 /// Tell how the files are, and what may still be lost
@@ -140,7 +140,7 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
     }
     for remote in &report.remotes {
         for line in about(remote) {
-            out.line(&format!("  {}: {line}", printable(&remote.name)))?;
+            out.line(&format!("  {}: {line}", head(&remote.name)))?;
         }
     }
     if let Some(trash) = &report.trash {

@@ -75,18 +75,21 @@ pub fn show(context: &Context, found: &Orphans) -> Result<()> {
     ] {
         let some: Vec<_> = found.orphans.iter().filter(|orphan| orphan.stage == stage).collect();
         if let Some(left) = some.iter().map(|orphan| orphan.left_ms).min() {
-            let left =
-                if left > 0 { format!(" (for {} more)", format::left(Duration::from_millis(left))) } else { String::new() };
+            let left = if left > 0 {
+                format!(" (for {} more)", format::left(Duration::from_millis(left)))
+            } else {
+                String::new()
+            };
             let (chunks, bytes) = (count(some.len() as u64, "chunk"), size(found.bytes_at(stage)));
             out.line(&format!("{bytes} in {chunks}: {what}{left}"))?;
         }
     }
     for remote in &found.remotes {
-        let name = format::printable(&rclonepool_core::config::redact_remote(&remote.name));
+        let name = format::head(&rclonepool_core::config::redact_remote(&remote.name));
         out.line(&format!("  {name}: {}, {}", size(remote.bytes), count(remote.objects, "object")))?;
     }
     for name in &found.unknown {
-        let name = format::printable(&rclonepool_core::config::redact_remote(name));
+        let name = format::head(&rclonepool_core::config::redact_remote(name));
         out.line(&format!("  {name}: unknown, as it is offline"))?;
     }
     out.flush()

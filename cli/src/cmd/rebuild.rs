@@ -92,16 +92,16 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
 fn tell_plan(context: &Context, plan: &RebuildPlan, options: &RebuildOptions) -> Result<()> {
     for remote in &plan.remotes {
         let (shards, bytes) = (count(remote.shards, "damaged shard"), size(remote.bytes));
-        context.ui.say(&format!("{}: {shards}, {bytes}", format::printable(&remote.remote)))?;
+        context.ui.say(&format!("{}: {shards}, {bytes}", format::head(&remote.remote)))?;
     }
     for remote in &plan.unknown {
-        context.ui.warn(&format!("{remote}: cannot be asked now; what lies there is left alone"));
+        context.ui.warn(&format!("{}: cannot be asked now; what lies there is left alone", format::head(remote)));
     }
     for remote in plan.suspect.iter().filter(|_| !options.accept_loss) {
         context.ui.warn(&format!(
             "{}: {} of {} are absent, which looks like something else than loss; they are left alone without \
              --accept-loss",
-            remote.remote,
+            format::head(&remote.remote),
             remote.absent,
             count(remote.shards, "shard")
         ));

@@ -132,7 +132,7 @@ async fn add(args: Add, context: &Context) -> Result<()> {
             added
         })
         .await?;
-    let names = format::printable(&args.remotes.join(", "));
+    let names = format::head(&args.remotes.join(", "));
     if change.state == RemoteState::Active {
         context.ui.say(&format!("{names}: joined"))?;
     } else {
@@ -166,7 +166,7 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
             context.change(pool.remove_remote(&label, args.alone)).await
         })
         .await?;
-    let name = format::printable(remote);
+    let name = format::head(remote);
     if change.state == RemoteState::Removed {
         if let Some(at) = at {
             forget(&mut file, &config, at);

@@ -114,7 +114,8 @@ async fn restore(args: Restore, context: &Context) -> Result<()> {
     let to = args.to.as_deref().map(PoolPath::new).transpose()?;
     let version = args.version.as_deref().map(str::parse::<Stamp>).transpose().map_err(|_| {
         let given = format::printable(args.version.as_deref().unwrap_or_default());
-        Error::new(ErrorKind::InvalidArgument, format!("{given}: is not the name of a version")).hint("`trash list` shows the names")
+        Error::new(ErrorKind::InvalidArgument, format!("{given}: is not the name of a version"))
+            .hint("`trash list` shows the names")
     })?;
     let config = context.config()?;
     context

@@ -6,7 +6,7 @@ use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::format::{count, printable, size};
+use crate::format::{count, head, printable, size};
 use crate::progress::{Files, Items, Progress};
 use crate::ui::Out;
 
@@ -104,7 +104,7 @@ fn print(out: &mut Out, report: &VerifyReport) -> Result<()> {
         out.line(&format!("  read {shards} of {chunks}, {}", size(checked.bytes_read)))?;
     }
     for remote in &report.remotes {
-        let name = printable(&remote.name);
+        let name = head(&remote.name);
         let found = [(remote.missing, "missing"), (remote.truncated, "truncated"), (remote.corrupt, "corrupt")];
         let found: Vec<String> = found.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         if !found.is_empty() {
@@ -123,7 +123,7 @@ fn print(out: &mut Out, report: &VerifyReport) -> Result<()> {
         }
     }
     for commit in &report.commits.damaged {
-        out.line(&format!("  {}: {}: {}", printable(&commit.remote), commit.object, commit.damage.as_str()))?;
+        out.line(&format!("  {}: {}: {}", head(&commit.remote), commit.object, commit.damage.as_str()))?;
     }
     files(out, &report.listed, report.unlisted)?;
     if report.outcome().is_none() {
@@ -187,8 +187,8 @@ fn outcome(report: &VerifyReport) -> Result<()> {
             if commits > 0 {
                 parts.push(format!("{} missing or truncated on a remote", are(commits, "commit")));
             }
-            Error::new(kind, format!("{}; everything can still be read", parts.join(", ")))
-                .hint(if report.remotes.iter().any(|remote| remote.suspect.is_some()) {
+            Error::new(kind, format!("{}; everything can still be read", parts.join(", "))).hint(
+                if report.remotes.iter().any(|remote| remote.suspect.is_some()) {
                     "see that the SUSPECT remotes are what they should be; `rclonepool rebuild --all --accept-loss` \
                      rebuilds what they miss"
                 } else if shards.damaged() > 0 {
@@ -197,7 +197,8 @@ fn outcome(report: &VerifyReport) -> Result<()> {
                     "`rclonepool rebalance` puts them apart"
                 } else {
                     COMMITS_COME_BACK
-                })
+                },
+            )
         }
         _ if report.files.unavailable > 0 => {
             Error::new(kind, format!("{} not readable until remotes return", are(report.files.unavailable, "file")))

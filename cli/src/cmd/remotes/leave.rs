@@ -72,7 +72,7 @@ fn label(config: &Config, name: &str) -> String {
 pub async fn drain(args: Drain, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let (name, label) = (format::printable(&args.remote), label(&config, &args.remote));
+    let (name, label) = (format::head(&args.remote), label(&config, &args.remote));
     let report = context
         .with_pool(&config, async |pool: &Arc<Pool>| {
             let plan = context.stoppable(pool.plan_drain(&label)).await?;
@@ -125,7 +125,7 @@ pub async fn drain(args: Drain, context: &Context) -> Result<()> {
 
 fn tell_drain(context: &Context, plan: &DrainPlan) -> Result<()> {
     rebalance::tell_flows(context, &plan.flows)?;
-    let name = format::printable(&redact_remote(&plan.remote));
+    let name = format::head(&redact_remote(&plan.remote));
     context.ui.say(&format!("{name}: {}, {} to move", count(plan.shards, "shard"), size(plan.bytes)))?;
     if plan.offline && plan.shards > 0 {
         context.ui.warn(&format!("{name} is offline: what lies there is made from the other shards"));
@@ -148,7 +148,12 @@ fn tell_drain(context: &Context, plan: &DrainPlan) -> Result<()> {
 async fn ask_loss(context: &Context, plan: &LossPlan, dry_run: bool) -> Result<()> {
     let names: Vec<String> = plan.remotes.iter().map(|name| format::printable(&redact_remote(name))).collect();
     let names = names.join(", ");
-    context.ui.say(&format!("{names}: {}, {} count as missing then", count(plan.shards, "shard"), size(plan.bytes)))?;
+    context.ui.say(&format!(
+        "{}: {}, {} count as missing then",
+        format::head(&names),
+        count(plan.shards, "shard"),
+        size(plan.bytes)
+    ))?;
     for remote in &plan.online {
         context.ui.warn(&format!("{remote} is online: `rclonepool remotes drain` would keep what lies on it"));
     }
@@ -186,7 +191,7 @@ pub async fn lost(names: &[String], dry_run: bool, context: &Context) -> Result<
         forget(&mut file, &config, at);
     }
     file.save()?;
-    let name = format::printable(&names.join(", "));
+    let name = format::head(&names.join(", "));
     context.ui.say(&format!(
         "{name}: removed from the pool and the configuration; `rclonepool rebuild --all` restores what lay there"
     ))?;
@@ -231,8 +236,8 @@ pub async fn replace(args: Replace, context: &Context) -> Result<()> {
         })
         .await?;
     let Some(report) = report else { return Ok(()) };
-    let (old, new) = (format::printable(&args.old), format::printable(&args.new));
-    context.ui.say(&format!("{old}: lost; {new} is in its place"))?;
+    let new = format::printable(&args.new);
+    context.ui.say(&format!("{}: lost; {new} is in its place", format::head(&args.old)))?;
     let rebuilt = context.with_pool(&after, async |pool: &Arc<Pool>| rebuild(pool, context).await).await?;
     context.ui.summary(json!({"old": args.old, "new": args.new, "report": report, "rebuilt": rebuilt.0}))?;
     match rebuilt.1 {

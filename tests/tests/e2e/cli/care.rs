@@ -185,9 +185,8 @@ fn a_killed_upload_is_left_alone_and_resumed() {
         machine.ok(&words);
         let mut command = machine.command(&words);
         let other = machine.directory("other");
-        let outcome = Outcome::of(
-            command.env("HOME", other).env("RCLONEPOOL_CONFIG", machine.config_path()).output().unwrap(),
-        );
+        let outcome =
+            Outcome::of(command.env("HOME", other).env("RCLONEPOOL_CONFIG", machine.config_path()).output().unwrap());
         assert_eq!(outcome.code, 0, "{outcome:?}");
     }
     assert_eq!(data(objects(&machine)), left);
