@@ -179,7 +179,8 @@ impl Context {
         let found = pool.damage().map_or(0, |found| found.len());
         if found > known {
             let shards = crate::format::count((found - known) as u64, "damaged shard");
-            self.ui.warn(&format!("found {shards}; `rclonepool rebuild` restores them"));
+            let them = if found - known == 1 { "it" } else { "them" };
+            self.ui.warn(&format!("found {shards}; `rclonepool rebuild` restores {them}"));
         }
     }
 
@@ -187,8 +188,10 @@ impl Context {
     pub async fn report_stale(&self, pool: &Pool, stale: bool) {
         if stale {
             let lacks = pool.view().await.lacks.join("; ");
+            // What was lacking while it was done may be there again.
+            let lacks = if lacks.is_empty() { lacks } else { format!(" ({lacks})") };
             self.ui.warn(&format!(
-                "done with too few remotes to be sure of the newest state ({lacks}): another machine's change may \
+                "done with too few remotes to be sure of the newest state{lacks}: another machine's change may \
                  have been missed, and fewer losses are survived until the others have it"
             ));
         }

@@ -43,6 +43,31 @@ pub fn span(time: Duration) -> String {
     }
 }
 
+/// A remote's name where a colon follows it: `crypt1` for `crypt1:`, as in errors.
+pub fn head(remote: &str) -> String {
+    printable(remote.strip_suffix(':').unwrap_or(remote))
+}
+
+/// What is left of a grace, rounded up to minutes: `24 h`, `3 h 20 min`, `5 min`, `7 days`.
+pub fn left(time: Duration) -> String {
+    let minutes = time.as_millis().div_ceil(60_000);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (48.., _) => format!("{} days", minutes.div_ceil(1440)),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
+    }
+}
+
+/// How long ago something was, rounded down: `just now`, `40 s ago`, `3 h 20 min ago`.
+pub fn ago(time: Duration) -> String {
+    match time.as_secs() {
+        0 => "just now".into(),
+        seconds @ 1..60 => format!("{seconds} s ago"),
+        _ => format!("{} ago", span(time)),
+    }
+}
+
 /// A time in nanoseconds since 1970 as the local `2026-11-21 07:42:13`.
 pub fn local_time(ns: i64) -> String {
     match Timestamp::from_nanosecond(i128::from(ns)) {
@@ -87,6 +112,22 @@ mod tests {
         assert_eq!(span(Duration::from_secs(12_000)), "3 h 20 min");
         assert_eq!(utc_time(1_500_000_000), "1970-01-01T00:00:01.5Z");
         assert_eq!([count(1, "file"), count(0, "file")], ["1 file", "0 files"]);
+    }
+
+    #[test]
+    fn what_is_left_is_rounded_up_and_what_is_past_down() {
+        let seconds = Duration::from_secs;
+        let day = seconds(86_400);
+        assert_eq!(
+            [left(day - Duration::from_millis(40)), left(day), left(day - seconds(70))],
+            ["24 h", "24 h", "23 h 59 min"]
+        );
+        assert_eq!([left(seconds(3)), left(6 * day + seconds(1)), left(2 * day)], ["1 min", "7 days", "2 days"]);
+        assert_eq!(
+            [ago(Duration::from_millis(900)), ago(seconds(59)), ago(seconds(61))],
+            ["just now", "59 s ago", "1 min 1 s ago"]
+        );
+        assert_eq!([head("crypt1:"), head("/mnt/a")], ["crypt1", "/mnt/a"]);
     }
 
     #[test]

@@ -22,13 +22,13 @@ pub use publish::Receipt;
 pub use rules::Rules;
 pub use sync::{RemoteStatus, View};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::env::SharedEnv;
 use crate::error::Result;
-use crate::id::{PoolId, Stamp, WriterId};
+use crate::id::{PoolId, RemoteId, Stamp, WriterId};
 use crate::index::Index;
 use crate::remote::SharedRemote;
 use membership::Membership;
@@ -70,6 +70,8 @@ pub struct Journal {
     // Remotes that could not be listed lately, by their place in `remotes`.
     doubts: Mutex<BTreeMap<usize, reach::Doubt>>,
     offers: Offers,
+    // Remotes that did not take a commit they lack: told once, until they take one.
+    refusing: Arc<Mutex<BTreeSet<RemoteId>>>,
 }
 
 impl Journal {
@@ -100,6 +102,7 @@ impl Journal {
             identities: Mutex::default(),
             doubts: Mutex::default(),
             offers: Offers::default(),
+            refusing: Arc::default(),
         })
     }
 

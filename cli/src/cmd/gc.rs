@@ -5,8 +5,9 @@ use rclonepool_core::{Error, ErrorKind, Result};
 use serde_json::json;
 
 use super::orphans;
+use super::transfer::interrupted;
 use crate::context::Context;
-use crate::format::{count, size, span};
+use crate::format::{count, left, size};
 
 /// Free the space of what was deleted, and tidy the journal
 ///
@@ -30,13 +31,18 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     context
         .with_pool(&config, async |pool| {
             if args.dry_run {
-                let found = pool.orphans(&options, &context.notices()).await?;
+                let found = pool.orphans(&options, &context.notices()).await.map_err(broken_off)?;
                 return orphans::show(context, &found);
             }
-            let report = pool.gc(&options, &context.notices()).await?;
+            let report = pool.gc(&options, &context.notices()).await.map_err(broken_off)?;
             tell(context, &report)
         })
         .await
+}
+
+/// The error of an interruption.
+pub fn broken_off(error: Error) -> Error {
+    interrupted(error, || "what was freed stays freed; the same command continues with the rest".into())
 }
 
 /// Says what was freed.
@@ -48,7 +54,7 @@ pub fn tell(context: &Context, report: &GcReport) -> Result<()> {
     }
     context.ui.say(&said)?;
     if report.waiting > 0 {
-        let next = report.next_ms.map(|ms| format!(", the first in {}", span(std::time::Duration::from_millis(ms))));
+        let next = report.next_ms.map(|ms| format!(", the first in {}", left(std::time::Duration::from_millis(ms))));
         context.ui.say(&format!(
             "{} wait for the end of a grace{}; run this again then",
             size(report.waiting),

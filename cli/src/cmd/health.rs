@@ -11,7 +11,7 @@ use tokio_util::task::AbortOnDropHandle;
 use super::verify::{are, files};
 use super::words;
 use crate::context::Context;
-use crate::format::{count, printable, size};
+use crate::format::{count, head, printable, size};
 use crate::ui::Ui;
 
 /// Tell how the files are, and what may still be lost
@@ -84,10 +84,33 @@ fn tell(context: &Context, mut report: HealthReport, options: &HealthOptions) ->
         FileState::Degraded | FileState::AtRisk => {
             let ill = found.degraded + found.at_risk;
             Err(Error::new(ErrorKind::Degraded, format!("{} not healthy; all can be read", are(ill, "file")))
-                .hint("bring back the remotes that are offline; `rclonepool rebuild` makes anew what is damaged"))
+                .hint(way_out(&report)))
         }
         FileState::Healthy => Ok(()),
     }
+}
+
+/// What helps where files can be read and are not healthy.
+fn way_out(report: &HealthReport) -> String {
+    let mut ways = Vec::new();
+    if report.remotes.iter().any(|remote| remote.online == Some(false)) {
+        ways.push("bring back the remotes that are offline");
+    }
+    if report.remotes.iter().any(|remote| remote.suspect.is_some()) {
+        ways.push(
+            "see that the SUSPECT remotes are what they should be: `rclonepool rebuild --all --accept-loss` rebuilds \
+             what they miss",
+        );
+    } else if report.shards.damaged() > 0 {
+        ways.push("`rclonepool rebuild` makes anew what is damaged");
+    }
+    if report.shards.misplaced > 0 {
+        ways.push("`rclonepool rebalance` puts apart what lies together");
+    }
+    if ways.is_empty() {
+        ways.push("there are too few remotes or failure domains for the redundancy: add a remote");
+    }
+    ways.join("; ")
 }
 
 fn print(context: &Context, report: &HealthReport) -> Result<()> {
@@ -117,7 +140,7 @@ fn print(context: &Context, report: &HealthReport) -> Result<()> {
     }
     for remote in &report.remotes {
         for line in about(remote) {
-            out.line(&format!("  {}: {line}", printable(&remote.name)))?;
+            out.line(&format!("  {}: {line}", head(&remote.name)))?;
         }
     }
     if let Some(trash) = report.trash.filter(|trash| trash.versions > 0) {

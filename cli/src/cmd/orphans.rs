@@ -9,7 +9,7 @@ use serde_json::json;
 use super::gc;
 use crate::age::Age;
 use crate::context::Context;
-use crate::format::{self, count, size, span};
+use crate::format::{self, count, size};
 use crate::prompt::confirm;
 
 /// List what no record refers to, and with --delete free it
@@ -41,7 +41,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let options = GcOptions { min_age: args.min_age.map(|age| age.0), accept_loss: args.accept_loss };
     context
         .with_pool(&config, async |pool| {
-            let found = pool.orphans(&options, &context.notices()).await?;
+            let found = pool.orphans(&options, &context.notices()).await.map_err(gc::broken_off)?;
             if !args.delete {
                 return show(context, &found);
             }
@@ -50,7 +50,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
                 return context.ui.summary(json!({"reclaimed": 0, "waiting": 0}));
             }
             confirm(context, &format!("Free {} that nobody needs?", size(found.bytes()))).await?;
-            let report = pool.free_orphans(&options, &context.notices()).await?;
+            let report = pool.free_orphans(&options, &context.notices()).await.map_err(gc::broken_off)?;
             gc::tell(context, &report)
         })
         .await
@@ -75,18 +75,21 @@ pub fn show(context: &Context, found: &Orphans) -> Result<()> {
     ] {
         let some: Vec<_> = found.orphans.iter().filter(|orphan| orphan.stage == stage).collect();
         if let Some(left) = some.iter().map(|orphan| orphan.left_ms).min() {
-            let left =
-                if left > 0 { format!(" (for {} more)", span(Duration::from_millis(left))) } else { String::new() };
+            let left = if left > 0 {
+                format!(" (for {} more)", format::left(Duration::from_millis(left)))
+            } else {
+                String::new()
+            };
             let (chunks, bytes) = (count(some.len() as u64, "chunk"), size(found.bytes_at(stage)));
             out.line(&format!("{bytes} in {chunks}: {what}{left}"))?;
         }
     }
     for remote in &found.remotes {
-        let name = format::printable(&rclonepool_core::config::redact_remote(&remote.name));
+        let name = format::head(&rclonepool_core::config::redact_remote(&remote.name));
         out.line(&format!("  {name}: {}, {}", size(remote.bytes), count(remote.objects, "object")))?;
     }
     for name in &found.unknown {
-        let name = format::printable(&rclonepool_core::config::redact_remote(name));
+        let name = format::head(&rclonepool_core::config::redact_remote(name));
         out.line(&format!("  {name}: unknown, as it is offline"))?;
     }
     out.flush()

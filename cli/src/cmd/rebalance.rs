@@ -90,7 +90,8 @@ pub fn tell_flows(context: &Context, flows: &[Flow]) -> Result<()> {
     for flow in flows {
         let name = |remote: &str| format::printable(&redact_remote(remote));
         let (shards, bytes) = (count(flow.shards, "shard"), size(flow.bytes));
-        context.ui.say(&format!("{} -> {}: {shards}, {bytes}", name(&flow.from), name(&flow.to)))?;
+        let to = format::head(&redact_remote(&flow.to));
+        context.ui.say(&format!("{} -> {to}: {shards}, {bytes}", name(&flow.from)))?;
     }
     Ok(())
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::partial;
 use super::transfer::{ParallelArgs, amount, done_of, interrupted};
+use super::words::too_few;
 use crate::context::Context;
 use crate::format::{self, count, size};
 use crate::progress::{Files, Items, Progress};
@@ -91,16 +92,16 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
 fn tell_plan(context: &Context, plan: &RebuildPlan, options: &RebuildOptions) -> Result<()> {
     for remote in &plan.remotes {
         let (shards, bytes) = (count(remote.shards, "damaged shard"), size(remote.bytes));
-        context.ui.say(&format!("{}: {shards}, {bytes}", format::printable(&remote.remote)))?;
+        context.ui.say(&format!("{}: {shards}, {bytes}", format::head(&remote.remote)))?;
     }
     for remote in &plan.unknown {
-        context.ui.warn(&format!("{remote}: cannot be asked now; what lies there is left alone"));
+        context.ui.warn(&format!("{}: cannot be asked now; what lies there is left alone", format::head(remote)));
     }
     for remote in plan.suspect.iter().filter(|_| !options.accept_loss) {
         context.ui.warn(&format!(
             "{}: {} of {} are absent, which looks like something else than loss; they are left alone without \
              --accept-loss",
-            remote.remote,
+            format::head(&remote.remote),
             remote.absent,
             count(remote.shards, "shard")
         ));
@@ -175,6 +176,11 @@ async fn convert(
         .with_pool(&config, async |pool: &Arc<Pool>| {
             let plan = pool.plan_convert(path.as_ref().unwrap_or(&PoolPath::root()), redundancy)?;
             tell_conversion(context, &plan)?;
+            if !plan.chunks.is_empty()
+                && let Some(cost) = too_few(redundancy, pool.view().await.online().len())
+            {
+                context.ui.warn(&cost);
+            }
             if args.dry_run {
                 return context.ui.summary(json!({"dry_run": true, "plan": plan}));
             }

@@ -98,7 +98,7 @@ async fn list(context: &Context) -> Result<()> {
 async fn add(args: Add, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let before = [file.get("remotes").cloned(), file.get("crypt_remotes").cloned()];
+    let before = kept(&file);
     let lists_crypt = config.use_crypt && !config.crypt_remotes.is_empty();
     if args.crypt.len() != if lists_crypt { args.remotes.len() } else { 0 } {
         return Err(match lists_crypt {
@@ -132,7 +132,7 @@ async fn add(args: Add, context: &Context) -> Result<()> {
             added
         })
         .await?;
-    let names = format::printable(&args.remotes.join(", "));
+    let names = format::head(&args.remotes.join(", "));
     if change.state == RemoteState::Active {
         context.ui.say(&format!("{names}: joined"))?;
     } else {
@@ -166,7 +166,7 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
             context.change(pool.remove_remote(&label, args.alone)).await
         })
         .await?;
-    let name = format::printable(remote);
+    let name = format::head(remote);
     if change.state == RemoteState::Removed {
         if let Some(at) = at {
             forget(&mut file, &config, at);
@@ -184,7 +184,7 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
 }
 
 fn hours(change: &MemberChange) -> String {
-    format::span(std::time::Duration::from_secs(change.grace_left_ms.div_ceil(60_000) * 60))
+    format::left(std::time::Duration::from_millis(change.grace_left_ms))
 }
 
 fn push(file: &mut ConfigFile, key: &str, label: &str) {
@@ -193,8 +193,18 @@ fn push(file: &mut ConfigFile, key: &str, label: &str) {
     file.set(key, list);
 }
 
-fn restore(file: &mut ConfigFile, before: [Option<Value>; 2]) -> Result<()> {
-    for (key, value) in ["remotes", "crypt_remotes"].into_iter().zip(before) {
+/// What is said of each remote, by its name.
+const BY_REMOTE: [&str; 4] = ["remote_weights", "remote_priorities", "remote_quotas", "failure_domains"];
+
+/// The keys that name remotes, as they are now: for [`restore`].
+fn kept(file: &ConfigFile) -> Vec<(&'static str, Option<Value>)> {
+    let keys = ["remotes", "crypt_remotes"].into_iter().chain(BY_REMOTE);
+    keys.map(|key| (key, file.get(key).cloned())).collect()
+}
+
+/// Writes what [`kept`] gave back into the configuration.
+fn restore(file: &mut ConfigFile, before: Vec<(&'static str, Option<Value>)>) -> Result<()> {
+    for (key, value) in before {
         match value {
             Some(value) => file.set(key, value),
             None => drop(file.remove(key)),

@@ -2,9 +2,8 @@
 
 use std::path::PathBuf;
 
-use rclonepool_core::{PoolPath, Result};
+use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
 
-use super::check_is_no_directory;
 use super::transfer::{done_of, interrupted};
 use crate::context::Context;
 use crate::format::{self, count, size};
@@ -34,7 +33,12 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let config = context.config()?;
     context
         .with_pool(&config, async |pool| {
-            check_is_no_directory(pool, &path)?;
+            if pool.entry(&path)?.is_none() && pool.is_directory(&path)? {
+                return Err(is_directory().at_path(&path));
+            }
+            if args.source.is_dir() {
+                return Err(is_directory().at_path(args.source.display()));
+            }
             let progress = Progress::start(&context.ui, Items::Chunks, Files::Quiet, &context.cancel);
             let monitor = progress.monitor().clone();
             let done = pool.repair(&path, &args.source, args.dry_run, &monitor).await;
@@ -62,4 +66,8 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             context.ui.summary(summary)
         })
         .await
+}
+
+fn is_directory() -> Error {
+    Error::new(ErrorKind::InvalidArgument, "is a directory").hint("repair files one by one")
 }

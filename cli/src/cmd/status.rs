@@ -114,7 +114,9 @@ pub fn state(remote: &RemoteReport) -> String {
         (_, true) => format!("online{membership}"),
         (Some(error), false) => {
             // The line begins with the remote's name.
-            let error = error.strip_prefix(&format!("remote {}: ", remote.name)).unwrap_or(error);
+            let error = error
+                .strip_prefix(&format!("remote {}: ", remote.name.strip_suffix(':').unwrap_or(&remote.name)))
+                .unwrap_or(error);
             let error = error.strip_prefix("offline: ").unwrap_or(error);
             format!("OFFLINE{membership}: {}", format::printable(error))
         }

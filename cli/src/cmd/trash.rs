@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::age::Age;
 use crate::context::Context;
-use crate::format::{self, count, size, span};
+use crate::format::{self, count, size};
 use crate::prompt::confirm;
 
 /// Bring back what was deleted or overwritten
@@ -90,12 +90,12 @@ async fn list(args: List, context: &Context) -> Result<()> {
                     (Killer::Deleted, true) => "moved or copied, then deleted",
                     (Killer::Deleted, false) => "deleted",
                 };
-                let stays = if trashed.expiring { "going now".into() } else { format!("{} left", span(left)) };
+                let stays = if trashed.expiring { "going now".into() } else { format!("{} left", format::left(left)) };
                 out.line(&format!(
-                    "{}  {}  {how} {} ago, {stays}  {}",
+                    "{}  {}  {how} {}, {stays}  {}",
                     trashed.version,
                     size(trashed.size),
-                    span(ago),
+                    format::ago(ago),
                     format::printable(trashed.path.as_str()),
                 ))?;
             }
@@ -113,7 +113,9 @@ async fn restore(args: Restore, context: &Context) -> Result<()> {
     let path = PoolPath::new(&args.path)?;
     let to = args.to.as_deref().map(PoolPath::new).transpose()?;
     let version = args.version.as_deref().map(str::parse::<Stamp>).transpose().map_err(|_| {
-        Error::new(ErrorKind::InvalidArgument, "is not the name of a version").hint("`trash list` shows the names")
+        let given = format::printable(args.version.as_deref().unwrap_or_default());
+        Error::new(ErrorKind::InvalidArgument, format!("{given}: is not the name of a version"))
+            .hint("`trash list` shows the names")
     })?;
     let config = context.config()?;
     context

@@ -6,7 +6,7 @@ use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::format::{count, printable, size};
+use crate::format::{count, head, printable, size};
 use crate::progress::{Files, Items, Progress};
 use crate::ui::Out;
 
@@ -104,7 +104,7 @@ fn print(out: &mut Out, report: &VerifyReport) -> Result<()> {
         out.line(&format!("  read {shards} of {chunks}, {}", size(checked.bytes_read)))?;
     }
     for remote in &report.remotes {
-        let name = printable(&remote.name);
+        let name = head(&remote.name);
         let found = [(remote.missing, "missing"), (remote.truncated, "truncated"), (remote.corrupt, "corrupt")];
         let found: Vec<String> = found.iter().filter(|(n, _)| *n > 0).map(|(n, what)| format!("{n} {what}")).collect();
         if !found.is_empty() {
@@ -123,7 +123,7 @@ fn print(out: &mut Out, report: &VerifyReport) -> Result<()> {
         }
     }
     for commit in &report.commits.damaged {
-        out.line(&format!("  {}: {}: {}", printable(&commit.remote), commit.object, commit.damage.as_str()))?;
+        out.line(&format!("  {}: {}: {}", head(&commit.remote), commit.object, commit.damage.as_str()))?;
     }
     files(out, &report.listed, report.unlisted)?;
     if report.outcome().is_none() {
@@ -153,6 +153,10 @@ pub fn files(out: &mut Out, listed: &[FileHealth], unlisted: u64) -> Result<()> 
     Ok(())
 }
 
+/// Every command copies commits to the remotes that lack them.
+const COMMITS_COME_BACK: &str = "commits are read from the other remotes; every command copies them to a remote that \
+                                 lacks them (delete a corrupt one there first) and takes writes";
+
 /// The error that the outcome amounts to.
 fn outcome(report: &VerifyReport) -> Result<()> {
     let Some(kind) = report.outcome() else { return Ok(()) };
@@ -163,11 +167,15 @@ fn outcome(report: &VerifyReport) -> Result<()> {
             Error::new(kind, format!("{} lost: too many of their shards are gone", are(report.files.lost, "file")))
                 .hint("`rclonepool repair PATH LOCAL_COPY` brings a file back from a local copy of it")
         }
+        ErrorKind::Corrupt if shards.corrupt == 0 => {
+            Error::new(kind, format!("bytes differ from what was stored: {}", count(commits, "commit")))
+                .hint(COMMITS_COME_BACK)
+        }
         ErrorKind::Corrupt => Error::new(
             kind,
             format!("bytes differ from what was stored: {}{and_commits}", count(shards.corrupt, "shard")),
         )
-        .hint("reads do not use what is corrupt; `rclonepool rebuild` makes it anew"),
+        .hint("reads do not use what is corrupt; `rclonepool rebuild` makes the shards anew"),
         ErrorKind::Degraded => {
             let mut parts = Vec::new();
             if shards.damaged() > 0 {
@@ -179,8 +187,18 @@ fn outcome(report: &VerifyReport) -> Result<()> {
             if commits > 0 {
                 parts.push(format!("{} missing or truncated on a remote", are(commits, "commit")));
             }
-            Error::new(kind, format!("{}; everything can still be read", parts.join(", ")))
-                .hint("`rclonepool rebuild` makes anew what is missing")
+            Error::new(kind, format!("{}; everything can still be read", parts.join(", "))).hint(
+                if report.remotes.iter().any(|remote| remote.suspect.is_some()) {
+                    "see that the SUSPECT remotes are what they should be; `rclonepool rebuild --all --accept-loss` \
+                     rebuilds what they miss"
+                } else if shards.damaged() > 0 {
+                    "`rclonepool rebuild` makes anew what is missing"
+                } else if shards.misplaced > 0 {
+                    "`rclonepool rebalance` puts them apart"
+                } else {
+                    COMMITS_COME_BACK
+                },
+            )
         }
         _ if report.files.unavailable > 0 => {
             Error::new(kind, format!("{} not readable until remotes return", are(report.files.unavailable, "file")))

@@ -8,7 +8,7 @@ use futures_util::stream::{self, StreamExt};
 use super::commit::{Commit, CommitName};
 use super::marker::{Marker, MarkerName};
 use super::record::RemoteState;
-use super::{Journal, VIEW_AGE_MAX};
+use super::{Journal, VIEW_AGE_MAX, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
 use crate::index::KnownCommit;
@@ -362,14 +362,18 @@ impl Journal {
             let (prefix, handles, held) = (self.manifest_prefix.clone(), handles.clone(), view.held.clone());
             for name in missing {
                 let (prefix, handles, held) = (prefix.clone(), handles.clone(), held.clone());
-                let (target, id) = (target.clone(), *id);
+                let (target, id, refusing) = (target.clone(), *id, self.refusing.clone());
                 self.offers.copy(id, name, async move {
                     let copied = async {
                         let (_, bytes) = read_commit(&handles, &held, &prefix, &name).await?;
                         target.put(&object(&prefix, &name), &Body::from(bytes)).await
                     };
-                    if let Err(error) = copied.await {
-                        tracing::warn!("remote {} still lacks commit {name}: {error}", target.label());
+                    match copied.await {
+                        Ok(()) => drop(lock(&refusing).remove(&id)),
+                        Err(error) if lock(&refusing).insert(id) => {
+                            tracing::warn!("remote {} still lacks commits: {error}", target.label());
+                        }
+                        Err(error) => tracing::debug!("{} still lacks commit {name}: {error}", target.label()),
                     }
                 });
             }

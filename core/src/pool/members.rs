@@ -92,8 +92,7 @@ impl Pool {
         if !self.index.remotes()?.iter().any(|r| r.remote == id && r.state == RemoteState::Removed) {
             return Ok(None);
         }
-        let marker = MarkerName { pool: self.id(), remote: id };
-        handle.delete(&format!("{prefix}/{}", marker.object())).await?;
+        self.take_marker(handle, id).await;
         Ok(Some(id))
     }
 
@@ -181,7 +180,7 @@ impl Pool {
             if left > 0 {
                 return Err(Error::new(
                     ErrorKind::Busy,
-                    format!("a change of membership is under way for another {} min", left.div_ceil(60_000)),
+                    format!("a change of membership is under way for another {}", rough(left)),
                 )
                 .on_remote(&record.label)
                 .hint("other machines must see it first; --alone, if no other machine writes to this pool"));
@@ -207,10 +206,28 @@ impl Pool {
         self.commit_members(journal, view, finished).await?;
         // The marker goes last, so that the place can join again.
         for (remote, handle) in handles {
-            let marker = MarkerName { pool: self.id(), remote };
-            handle.delete(&format!("{}/{}", self.settings.manifest_prefix, marker.object())).await?;
+            self.take_marker(&handle, remote).await;
         }
         Ok(())
+    }
+
+    /// Takes the marker off a place that left the pool. A remote that takes no deletions any more, such as a
+    /// failing disk that was drained, leaves all the same: its id is never accepted again.
+    async fn take_marker(&self, handle: &SharedRemote, remote: RemoteId) {
+        let marker = MarkerName { pool: self.id(), remote };
+        if let Err(error) = handle.delete(&format!("{}/{}", self.settings.manifest_prefix, marker.object())).await {
+            tracing::warn!("{} left the pool, and its marker of it could not be deleted: {error}", handle.label());
+        }
+    }
+}
+
+/// A length of time in whole hours and minutes, rounded up: `24 h`, `3 h 20 min`, `5 min`.
+fn rough(ms: u64) -> String {
+    let minutes = ms.div_ceil(60_000);
+    match (minutes / 60, minutes % 60) {
+        (0, minutes) => format!("{minutes} min"),
+        (hours, 0) => format!("{hours} h"),
+        (hours, minutes) => format!("{hours} h {minutes} min"),
     }
 }
 

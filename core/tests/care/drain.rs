@@ -101,3 +101,20 @@ async fn killed_at_any_remote_call_it_goes_on_later() {
     }
     assert!(crashed > 20, "{crashed}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_remote_that_takes_nothing_any_more_leaves_all_the_same() {
+    let (world, id) = uneven(5, "parity:2+1", 6, MIB).await;
+    world.faults[1].set_read_only(true);
+    let pool = world.open(id).await.unwrap();
+    let report = pool.drain("m1:", true, false, &Monitor::default()).await.unwrap();
+    assert_eq!((report.left, report.change.unwrap().state), (0, RemoteState::Removed));
+    pool.close().await;
+    assert!(world.stores[1].names().iter().any(|name| name.contains("/remote-")), "nothing can be deleted there");
+    assert_all(&world, id, 6, MIB, false).await;
+    // Writable again, its name finishes what was left over.
+    world.faults[1].set_read_only(false);
+    let pool = world.open(id).await.unwrap();
+    assert_eq!(pool.remove_remote("m1:", true).await.unwrap().state, RemoteState::Removed);
+    assert!(!world.stores[1].names().iter().any(|name| name.contains("/remote-")));
+}

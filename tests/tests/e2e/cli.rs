@@ -4,6 +4,7 @@ mod bad_config;
 mod bad_data;
 mod bad_remotes;
 mod balance;
+mod care;
 
 mod everyday;
 mod freeing;

@@ -10,7 +10,7 @@ use serde_json::json;
 
 use super::super::rebalance;
 use super::super::transfer::{done_of, interrupted};
-use super::{forget, hours};
+use super::{BY_REMOTE, forget, hours, kept, restore};
 use crate::context::{Context, open_options};
 use crate::format::{self, count, size};
 use crate::progress::{Files, Items, Progress};
@@ -72,7 +72,7 @@ fn label(config: &Config, name: &str) -> String {
 pub async fn drain(args: Drain, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let (name, label) = (format::printable(&args.remote), label(&config, &args.remote));
+    let (name, label) = (format::head(&args.remote), label(&config, &args.remote));
     let report = context
         .with_pool(&config, async |pool: &Arc<Pool>| {
             let plan = context.stoppable(pool.plan_drain(&label)).await?;
@@ -125,7 +125,7 @@ pub async fn drain(args: Drain, context: &Context) -> Result<()> {
 
 fn tell_drain(context: &Context, plan: &DrainPlan) -> Result<()> {
     rebalance::tell_flows(context, &plan.flows)?;
-    let name = format::printable(&redact_remote(&plan.remote));
+    let name = format::head(&redact_remote(&plan.remote));
     context.ui.say(&format!("{name}: {}, {} to move", count(plan.shards, "shard"), size(plan.bytes)))?;
     if plan.offline && plan.shards > 0 {
         context.ui.warn(&format!("{name} is offline: what lies there is made from the other shards"));
@@ -148,7 +148,12 @@ fn tell_drain(context: &Context, plan: &DrainPlan) -> Result<()> {
 async fn ask_loss(context: &Context, plan: &LossPlan, dry_run: bool) -> Result<()> {
     let names: Vec<String> = plan.remotes.iter().map(|name| format::printable(&redact_remote(name))).collect();
     let names = names.join(", ");
-    context.ui.say(&format!("{names}: {}, {} count as missing then", count(plan.shards, "shard"), size(plan.bytes)))?;
+    context.ui.say(&format!(
+        "{}: {}, {} count as missing then",
+        format::head(&names),
+        count(plan.shards, "shard"),
+        size(plan.bytes)
+    ))?;
     for remote in &plan.online {
         context.ui.warn(&format!("{remote} is online: `rclonepool remotes drain` would keep what lies on it"));
     }
@@ -186,7 +191,7 @@ pub async fn lost(names: &[String], dry_run: bool, context: &Context) -> Result<
         forget(&mut file, &config, at);
     }
     file.save()?;
-    let name = format::printable(&names.join(", "));
+    let name = format::head(&names.join(", "));
     context.ui.say(&format!(
         "{name}: removed from the pool and the configuration; `rclonepool rebuild --all` restores what lay there"
     ))?;
@@ -200,7 +205,7 @@ pub async fn lost(names: &[String], dry_run: bool, context: &Context) -> Result<
 pub async fn replace(args: Replace, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let mut before = ConfigFile::load(&context.config_path()?)?;
+    let before = kept(&file);
     let lists_crypt = config.use_crypt && !config.crypt_remotes.is_empty();
     if args.crypt.is_some() != (lists_crypt && args.old != args.new) {
         return Err(Error::new(
@@ -225,14 +230,14 @@ pub async fn replace(args: Replace, context: &Context) -> Result<()> {
             let replaced = pool.replace_lost(&old_label, &after, &new_label, &options, args.alone);
             let replaced = context.change(replaced).await;
             if replaced.is_err() {
-                before.save()?;
+                restore(&mut file, before)?;
             }
             replaced.map(Some)
         })
         .await?;
     let Some(report) = report else { return Ok(()) };
-    let (old, new) = (format::printable(&args.old), format::printable(&args.new));
-    context.ui.say(&format!("{old}: lost; {new} is in its place"))?;
+    let new = format::printable(&args.new);
+    context.ui.say(&format!("{}: lost; {new} is in its place", format::head(&args.old)))?;
     let rebuilt = context.with_pool(&after, async |pool: &Arc<Pool>| rebuild(pool, context).await).await?;
     context.ui.summary(json!({"old": args.old, "new": args.new, "report": report, "rebuilt": rebuilt.0}))?;
     match rebuilt.1 {
@@ -271,7 +276,7 @@ fn put_in_place(file: &mut ConfigFile, config: &Config, args: &Replace) {
         }
         file.set(key, list);
     }
-    for key in ["remote_weights", "remote_priorities", "remote_quotas", "failure_domains"] {
+    for key in BY_REMOTE {
         let Some(map) = file.get(key).and_then(|v| v.as_object().cloned()) else { continue };
         let rename = |(name, value): (String, serde_json::Value)| {
             if at.is_some() && config.index_of(&name) == at { (args.new.clone(), value) } else { (name, value) }

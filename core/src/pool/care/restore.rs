@@ -285,16 +285,20 @@ impl Pool {
                 .hint("bring the pool's remotes online; the objects only take space until they are collected"));
         }
         let count = freed.len() as u64;
-        stream::iter(freed)
-            .for_each_concurrent(DELETES, |(chunk, place)| async move {
-                let Some(remote) = self.handle(place.remote).await else { return };
-                let name = self.shard_object(chunk, place.index, place.nonce);
-                // What stays is an orphan.
-                if let Err(error) = remote.delete(&name).await {
-                    tracing::warn!("{name} was not deleted: {error}");
-                }
-            })
-            .await;
+        let delete = |(chunk, place): (ChunkId, Place)| async move {
+            let remote = self.handle(place.remote).await?;
+            let error = remote.delete(&self.shard_object(chunk, place.index, place.nonce)).await.err()?;
+            Some((place.remote, error))
+        };
+        let failed: Vec<_> = stream::iter(freed).map(delete).buffer_unordered(DELETES).collect().await;
+        let mut told = BTreeMap::<RemoteId, (usize, Error)>::new();
+        for (remote, error) in failed.into_iter().flatten() {
+            told.entry(remote).or_insert((0, error)).0 += 1;
+        }
+        // What stays is an orphan.
+        for (objects, error) in told.values() {
+            tracing::warn!("objects that could not be deleted and stay until they are collected: {objects}: {error}");
+        }
         Ok(count)
     }
 }

@@ -84,3 +84,23 @@ fn a_dead_disk_is_replaced_and_another_let_go() {
     machine.upload(content(2, 900_000), "/g");
     assert_eq!(machine.cat("/f"), content(1, 900_000));
 }
+
+#[test]
+fn a_refused_replacement_changes_nothing() {
+    let machine = Machine::with_pool(4, "parity:2+1", "256K");
+    machine.upload(content(1, 900_000), "/f");
+    machine.set("remote_weights", serde_json::json!({machine.text("disk3"): 2.0}));
+    machine.disks(6);
+    let (disk3, disk5, disk6) = (machine.text("disk3"), machine.text("disk5"), machine.text("disk6"));
+    // Without --alone it takes a day.
+    machine.ok(&["remotes", "add", &disk5]);
+    let before = machine.read("home/.config/rclonepool/config.json");
+    let error = machine.fails(23, &["--yes", "remotes", "replace", &disk3, &disk6]);
+    assert!(error.contains("a change of membership is under way"), "{error}");
+    let parsed = |bytes: &[u8]| serde_json::from_slice::<serde_json::Value>(bytes).unwrap();
+    assert_eq!(parsed(&machine.read("home/.config/rclonepool/config.json")), parsed(&before));
+    let error = machine.fails(23, &["remotes", "remove", &disk3]);
+    assert!(error.contains("for another 24 h\n"), "{error}");
+    machine.ok(&["health"]);
+    machine.ok(&["verify", "--deep"]);
+}

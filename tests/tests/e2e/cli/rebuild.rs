@@ -59,7 +59,7 @@ fn what_a_read_found_is_told_kept_and_rebuilt() {
         std::fs::write(object, damaged).unwrap();
         let outcome = machine.run(&["download", "--force", "/f", "back"]);
         assert_eq!((outcome.code, machine.read("back") == bytes), (0, true), "{outcome:?}");
-        if outcome.stderr.contains("found 1 damaged shard; `rclonepool rebuild` restores them") {
+        if outcome.stderr.contains("found 1 damaged shard; `rclonepool rebuild` restores it") {
             let summary = machine.summary(&["rebuild"]);
             assert_eq!((&summary["shards"], &summary["failed"]), (&1.into(), &0.into()), "{summary}");
             assert!(machine.ok(&["rebuild"]).contains("nothing to rebuild"));
