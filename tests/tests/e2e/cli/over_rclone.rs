@@ -250,7 +250,7 @@ fn verify_looks_through_crypt() {
     assert_eq!(machine.run(&["verify"]).code, 0, "its size is right");
     let deep = machine.run(&["verify", "--deep"]);
     assert_eq!(deep.code, 22, "{deep:?}");
-    assert!(deep.stdout.contains("crypt1:: of 4 shards 1 corrupt"), "{deep:?}");
+    assert!(deep.stdout.contains("crypt1: of 4 shards 1 corrupt"), "{deep:?}");
     std::fs::write(&shard, &sealed[..middle]).unwrap();
     let cut = machine.run(&["verify"]);
     assert!(cut.code == 20 && cut.stdout.contains("1 truncated"), "{cut:?}");
