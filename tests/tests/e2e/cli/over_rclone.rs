@@ -260,5 +260,5 @@ fn verify_looks_through_crypt() {
     assert_eq!(machine.cat("/film"), bytes);
     std::fs::rename(machine.path("disk2"), machine.path("away")).unwrap();
     let away = machine.run(&["verify", "--quick"]);
-    assert!(away.code == 5 && away.stdout.contains("crypt2:: UNKNOWN"), "{away:?}");
+    assert!(away.code == 5 && away.stdout.contains("crypt2: UNKNOWN"), "{away:?}");
 }
