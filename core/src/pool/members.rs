@@ -82,18 +82,26 @@ impl Pool {
         Ok(change(id, RemoteState::Leaving, self.grace_left(id)?))
     }
 
-    /// Finishes a removal that was broken off at its end, where the marker goes: gives back the id of the remote
-    /// of this name that is removed and whose place still carries its marker.
-    async fn forget_removed(&self, name: &str) -> Result<Option<RemoteId>> {
-        let prefix = &self.settings.manifest_prefix;
+    /// A remote of this name that is configured here and has left the pool, as when a removal was broken off at its
+    /// end; and whether its place still carries its marker.
+    pub(super) async fn removed_before(&self, name: &str) -> Result<Option<(RemoteRecord, bool)>> {
         let Some(handle) = self.journal.remotes().iter().find(|r| r.label() == name) else { return Ok(None) };
-        let listing = Listing::take(handle.as_ref(), prefix).await?;
-        let Ok(id) = listing.identify(self.id()) else { return Ok(None) };
-        if !self.index.remotes()?.iter().any(|r| r.remote == id && r.state == RemoteState::Removed) {
-            return Ok(None);
+        // A place that cannot be listed has left all the same.
+        let listing = Listing::take(handle.as_ref(), &self.settings.manifest_prefix).await.ok();
+        let marked = listing.and_then(|listing| listing.identify(self.id()).ok());
+        let is = |r: &RemoteRecord| marked.map_or(r.label == name, |id| r.remote == id);
+        let removed = self.index.remotes()?.into_iter().filter(|r| r.state == RemoteState::Removed && is(r));
+        Ok(removed.max_by_key(|r| r.stamp).map(|record| (record, marked.is_some())))
+    }
+
+    /// Finishes such a removal; gives back the remote's id.
+    pub(super) async fn forget_removed(&self, name: &str) -> Result<Option<RemoteId>> {
+        let Some((record, marked)) = self.removed_before(name).await? else { return Ok(None) };
+        let handle = self.journal.remotes().iter().find(|r| r.label() == name);
+        if let Some(handle) = handle.filter(|_| marked) {
+            self.take_marker(handle, record.remote).await;
         }
-        self.take_marker(handle, id).await;
-        Ok(Some(id))
+        Ok(Some(record.remote))
     }
 
     /// The member that is configured (or was labelled) so.

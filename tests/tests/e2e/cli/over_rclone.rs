@@ -250,7 +250,7 @@ fn verify_looks_through_crypt() {
     assert_eq!(machine.run(&["verify"]).code, 0, "its size is right");
     let deep = machine.run(&["verify", "--deep"]);
     assert_eq!(deep.code, 22, "{deep:?}");
-    assert!(deep.stdout.contains("crypt1:: of 4 shards 1 corrupt"), "{deep:?}");
+    assert!(deep.stdout.contains("crypt1: of 4 shards 1 corrupt"), "{deep:?}");
     std::fs::write(&shard, &sealed[..middle]).unwrap();
     let cut = machine.run(&["verify"]);
     assert!(cut.code == 20 && cut.stdout.contains("1 truncated"), "{cut:?}");
@@ -260,5 +260,5 @@ fn verify_looks_through_crypt() {
     assert_eq!(machine.cat("/film"), bytes);
     std::fs::rename(machine.path("disk2"), machine.path("away")).unwrap();
     let away = machine.run(&["verify", "--quick"]);
-    assert!(away.code == 5 && away.stdout.contains("crypt2:: UNKNOWN"), "{away:?}");
+    assert!(away.code == 5 && away.stdout.contains("crypt2: UNKNOWN"), "{away:?}");
 }

@@ -60,8 +60,25 @@ impl Pool {
     /// # Errors
     /// `NotFound` when the pool has no such remote; `InvalidArgument` when it is the last one.
     pub async fn plan_drain(&self, name: &str) -> Result<DrainPlan> {
-        let found = self.member(name).await?;
-        self.plan_drain_of(found).await
+        match self.member(name).await {
+            Ok(found) => self.plan_drain_of(found).await,
+            Err(error) => match self.removed_before(name).await? {
+                Some((record, _)) => Ok(DrainPlan {
+                    remote: record.label,
+                    id: record.remote,
+                    state: record.state,
+                    shards: 0,
+                    bytes: 0,
+                    flows: Vec::new(),
+                    stuck: 0,
+                    sinking: 0,
+                    garbage: 0,
+                    offline: false,
+                    moves: Vec::new(),
+                }),
+                None => Err(error),
+            },
+        }
     }
 
     async fn plan_drain_of(&self, found: RemoteRecord) -> Result<DrainPlan> {
@@ -112,8 +129,16 @@ impl Pool {
         force: bool,
         monitor: &Monitor,
     ) -> Result<DrainReport> {
-        let found = self.member(name).await?;
         let mut report = RebalanceReport { reached: true, ..RebalanceReport::default() };
+        let found = match self.member(name).await {
+            Ok(found) => found,
+            Err(error) => {
+                // It was broken off after the remote had left.
+                let Some(id) = self.forget_removed(name).await? else { return Err(error) };
+                let change = MemberChange { remotes: vec![id], state: RemoteState::Removed, grace_left_ms: 0 };
+                return Ok(DrainReport { moved: report, left: 0, change: Some(change) });
+            }
+        };
         if found.state != RemoteState::Leaving {
             let mut plan = self.plan_drain_of(found.clone()).await?;
             check(&plan, force)?;
