@@ -171,3 +171,6 @@ impl Source {
         (found == crc).then_some(unit)
     }
 }
+
+#[cfg(test)]
+mod tests;
