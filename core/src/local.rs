@@ -51,6 +51,27 @@ pub fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<u
     platform::read_at(file, offset, buffer)
 }
 
+/// Fills `buffer` from a position on.
+///
+/// # Errors
+/// Those of the file; `UnexpectedEof` when it ends before.
+pub fn read_all_at(file: &File, mut offset: u64, mut buffer: &mut [u8]) -> std::io::Result<()> {
+    while !buffer.is_empty() {
+        match read_at(file, offset, buffer) {
+            Ok(0) => return Err(std::io::ErrorKind::UnexpectedEof.into()),
+            Ok(n) => (offset, buffer) = (offset + n as u64, &mut buffer[n..]),
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+/// Tells the system that these bytes will be read soon, where it takes such advice.
+pub fn will_need(file: &File, offset: u64, bytes: u32) {
+    platform::will_need(file, offset, bytes);
+}
+
 /// Writes all of `bytes` at a position.
 ///
 /// # Errors

@@ -5,6 +5,7 @@
 //! files of them, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
 
 pub mod care;
+mod direct;
 mod download;
 mod fetch;
 mod group;

@@ -79,6 +79,13 @@ pub trait Remote: Send + Sync + Debug {
     /// A directory of this machine on the file system the objects lie on, where there is one: a nameless file that
     /// was made there becomes an object without being copied.
     fn staging(&self) -> Option<&Path>;
+
+    /// Opens an object that is a file of this machine, for its bytes `range` to be read by position; `None` where
+    /// it is none.
+    ///
+    /// # Errors
+    /// As [`Remote::get`].
+    async fn open(&self, name: &str, range: Range<u64>) -> Result<Option<File>>;
 }
 
 /// An object in a listing.

@@ -16,6 +16,8 @@ pub fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<u
     file.seek_read(buffer, offset)
 }
 
+pub fn will_need(_: &File, _: u64, _: u32) {}
+
 pub fn write_all_at(file: &File, mut offset: u64, mut bytes: &[u8]) -> std::io::Result<()> {
     while !bytes.is_empty() {
         let n = file.seek_write(bytes, offset)?;

@@ -16,6 +16,14 @@ pub fn read_at(file: &File, offset: u64, buffer: &mut [u8]) -> std::io::Result<u
     file.read_at(buffer, offset)
 }
 
+#[cfg(target_os = "linux")]
+pub fn will_need(file: &File, offset: u64, bytes: u32) {
+    let _ = rustix::fs::fadvise(file, offset, u64::from(bytes).try_into().ok(), rustix::fs::Advice::WillNeed);
+}
+
+#[cfg(not(target_os = "linux"))]
+pub fn will_need(_: &File, _: u64, _: u32) {}
+
 pub fn write_all_at(file: &File, offset: u64, bytes: &[u8]) -> std::io::Result<()> {
     file.write_all_at(bytes, offset)
 }

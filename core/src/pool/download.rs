@@ -11,6 +11,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
+use super::direct::Begun;
 use super::fetch::ChunkReader;
 use super::namespace::no_file;
 use super::tree::Filter;
@@ -22,7 +23,7 @@ use crate::path::PoolPath;
 use crate::stage::hash::Hasher;
 
 /// How much is hashed, then written, at a time.
-const STRIP_BYTES: usize = 128 << 10;
+pub(super) const STRIP_BYTES: usize = 128 << 10;
 
 /// How to download.
 #[derive(Debug, Clone, Default)]
@@ -238,8 +239,14 @@ impl Pool {
     }
 
     async fn write_extent(self: Arc<Self>, extent: &Extent, file: &Arc<Target>, monitor: &Monitor) -> Result<bool> {
-        let mut reader = ExtentReader::open(&self, extent, 0..extent.length).await?;
-        let mut at = extent.offset;
+        let begun = self.copy_direct(extent, file, monitor).await?;
+        if begun.bytes == extent.length && extent.length > 0 {
+            check(begun.hasher, extent.sha256)?;
+            monitor.progress(0, 1);
+            return Ok(false);
+        }
+        let mut at = extent.offset + begun.bytes;
+        let mut reader = ExtentReader::resume(&self, extent, begun).await?;
         while let Some(pieces) = reader.reader.next().await? {
             let (file, mut check) = (file.clone(), reader.check.take());
             let (end, check) = blocking(move || {
@@ -375,6 +382,12 @@ impl ExtentReader {
         })
     }
 
+    /// The rest of an extent.
+    async fn resume(pool: &Arc<Pool>, extent: &Extent, begun: Begun) -> Result<Self> {
+        let rest = Self::open(pool, extent, begun.bytes..extent.length).await?;
+        Ok(Self { check: Some((begun.hasher, extent.sha256)), ..rest })
+    }
+
     /// The next pieces in order.
     async fn next(&mut self) -> Result<Option<Vec<Bytes>>> {
         let pieces = self.reader.next().await?;
@@ -388,18 +401,21 @@ impl ExtentReader {
 
     /// Holds what was read to its end against the hash.
     fn finish(&mut self) -> Result<()> {
-        let Some((hasher, expected)) = self.check.take() else { return Ok(()) };
-        let found = hasher.finish();
-        if found == expected {
-            return Ok(());
-        }
-        let message = format!("the content has SHA-256 {found} and {expected} was stored");
-        Err(Error::new(ErrorKind::Corrupt, message))
+        self.check.take().map_or(Ok(()), |(hasher, expected)| check(hasher, expected))
     }
 
     fn is_degraded(&self) -> bool {
         self.reader.is_degraded()
     }
+}
+
+fn check(hasher: Hasher, expected: crate::id::Sha256) -> Result<()> {
+    let found = hasher.finish();
+    if found == expected {
+        return Ok(());
+    }
+    let message = format!("the content has SHA-256 {found} and {expected} was stored");
+    Err(Error::new(ErrorKind::Corrupt, message))
 }
 
 /// Runs file work off the async threads.

@@ -462,7 +462,7 @@ impl Drop for ChunkReader {
 }
 
 /// Length in bytes and checksum of a shard's units in these rows.
-fn unit_checks(chunk: &ChunkRecord, index: usize, rows: Range<u64>) -> Vec<(usize, u32)> {
+pub(super) fn unit_checks(chunk: &ChunkRecord, index: usize, rows: Range<u64>) -> Vec<(usize, u32)> {
     let crcs = chunk.units.get(index).map(|u| u.0.as_slice()).unwrap_or_default();
     let crc = |row| usize::try_from(row).ok().and_then(|at: usize| crcs.get(at)).copied().unwrap_or_default();
     rows.map(|row| (chunk.layout.unit_len(chunk.stored, index, row) as usize, crc(row))).collect()

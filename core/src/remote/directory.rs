@@ -117,6 +117,22 @@ impl Remote for DirectoryRemote {
     fn staging(&self) -> Option<&Path> {
         Some(&self.tree.path)
     }
+
+    async fn open(&self, name: &str, range: Range<u64>) -> Result<Option<File>> {
+        let name = self.checked(name)?;
+        self.blocking(move |tree| open(tree, &name, Some(range)).map(|(file, _)| Some(file))).await
+    }
+}
+
+/// Opens an object that has the bytes of `range`.
+fn open(tree: &Tree, name: &str, range: Option<Range<u64>>) -> Result<(File, Range<u64>)> {
+    let (file, size) = tree.open(name)?;
+    let range = range.unwrap_or(0..size);
+    if range.start > range.end || range.end > size {
+        let message = format!("the object has {size} bytes, asked for {} to {}", range.start, range.end);
+        return Err(Error::new(ErrorKind::Corrupt, message).at_path(name));
+    }
+    Ok((file, range))
 }
 
 /// A get in progress. The file is its own, so its cursor is too.
@@ -129,12 +145,7 @@ struct Reader {
 
 impl Reader {
     fn open(tree: Arc<Tree>, name: String, range: Option<Range<u64>>) -> Result<Self> {
-        let (mut file, size) = tree.open(&name)?;
-        let range = range.unwrap_or(0..size);
-        if range.start > range.end || range.end > size {
-            let message = format!("the object has {size} bytes, asked for {} to {}", range.start, range.end);
-            return Err(Error::new(ErrorKind::Corrupt, message).at_path(&name));
-        }
+        let (mut file, range) = open(&tree, &name, range)?;
         if range.start > 0 {
             file.seek(SeekFrom::Start(range.start)).map_err(|e| tree.failed("cannot read", &name, e))?;
         }

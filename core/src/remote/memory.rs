@@ -218,6 +218,10 @@ impl Remote for MemoryRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         None
     }
+
+    async fn open(&self, _: &str, _: Range<u64>) -> Result<Option<std::fs::File>> {
+        Ok(None)
+    }
 }
 
 #[cfg(test)]

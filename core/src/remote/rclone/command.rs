@@ -267,6 +267,10 @@ impl Remote for RcloneCommandRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         None
     }
+
+    async fn open(&self, _: &str, _: Range<u64>) -> Result<Option<std::fs::File>> {
+        Ok(None)
+    }
 }
 
 /// A get in progress.

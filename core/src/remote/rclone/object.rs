@@ -320,6 +320,10 @@ impl Remote for RcloneRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         None
     }
+
+    async fn open(&self, _: &str, _: Range<u64>) -> Result<Option<std::fs::File>> {
+        Ok(None)
+    }
 }
 
 impl Shared {

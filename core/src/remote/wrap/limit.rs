@@ -95,6 +95,11 @@ impl Remote for LimitRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         self.remote.staging()
     }
+
+    async fn open(&self, name: &str, range: Range<u64>) -> Result<Option<std::fs::File>> {
+        let _place = self.place(true).await?;
+        self.remote.open(name, range).await
+    }
 }
 
 #[cfg(test)]

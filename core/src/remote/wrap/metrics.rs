@@ -217,6 +217,17 @@ impl Remote for MetricsRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         self.remote.staging()
     }
+
+    /// A file that was opened counts as read.
+    async fn open(&self, name: &str, range: Range<u64>) -> Result<Option<std::fs::File>> {
+        let bytes = range.end.saturating_sub(range.start);
+        let file = self.remote.open(name, range).await.inspect_err(|e| self.metrics.failed(e))?;
+        if file.is_some() {
+            drop(self.begin(Verb::Get));
+            self.metrics.bytes_down.fetch_add(bytes, Relaxed);
+        }
+        Ok(file)
+    }
 }
 
 #[cfg(test)]

@@ -166,6 +166,11 @@ impl Remote for RetryRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         self.0.remote.staging()
     }
+
+    /// Tried once: who cannot have the file reads the stream.
+    async fn open(&self, name: &str, range: Range<u64>) -> Result<Option<std::fs::File>> {
+        self.0.remote.open(name, range).await
+    }
 }
 
 /// A get in progress.

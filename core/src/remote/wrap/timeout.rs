@@ -94,6 +94,10 @@ impl Remote for TimeoutRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         self.remote.staging()
     }
+
+    async fn open(&self, name: &str, range: Range<u64>) -> Result<Option<std::fs::File>> {
+        self.within(self.remote.open(name, range)).await
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +163,10 @@ mod tests {
 
             fn staging(&self) -> Option<&std::path::Path> {
                 self.0.staging()
+            }
+
+            async fn open(&self, name: &str, range: Range<u64>) -> Result<Option<std::fs::File>> {
+                self.0.open(name, range).await
             }
         }
         let options = TimeoutOptions { idle: Duration::from_secs(10), ..TimeoutOptions::default() };

@@ -236,4 +236,8 @@ impl Remote for FaultRemote {
     fn staging(&self) -> Option<&std::path::Path> {
         self.remote.staging()
     }
+
+    async fn open(&self, _: &str, _: Range<u64>) -> Result<Option<std::fs::File>> {
+        Ok(None)
+    }
 }
