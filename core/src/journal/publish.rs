@@ -60,7 +60,16 @@ impl Journal {
         let chunks = referenced(&records);
         // Nobody picks a marked chunk.
         let objects = objects(&records);
-        let marked = if self.rules.look_after_commit { self.marked(&chunks, &objects)? } else { BTreeMap::new() };
+        let mut marked = if self.rules.look_after_commit { self.marked(&chunks, &objects)? } else { BTreeMap::new() };
+        let places = places(&records);
+        let misplaced = |left: &BTreeSet<RemoteId>| -> Vec<(ChunkId, Mark)> {
+            let astray = places.iter().filter(|(_, remotes)| !remotes.is_disjoint(left));
+            astray.map(|(chunk, _)| (*chunk, Mark::Misplaced)).collect()
+        };
+        // What is known to have gone astray is not committed to begin with: nobody may be there to mend it.
+        if self.rules.markers {
+            marked.extend(misplaced(&self.left_since(epoch)));
+        }
         if !marked.is_empty() {
             return Ok(Receipt { names: Vec::new(), stale: !view.complete, marked, view: self.sync().await? });
         }
@@ -71,7 +80,6 @@ impl Journal {
                 record.set_stamp(stamp);
             }
         }
-        let places = places(&records);
         let mut held = Vec::new();
         let mut names = Vec::new();
         for commit in self.parts(records) {
@@ -90,9 +98,7 @@ impl Journal {
         }
         let mut confirmed = after.online();
         if self.rules.markers {
-            let left = self.left_since(epoch);
-            let misplaced = places.iter().filter(|(_, remotes)| !remotes.is_disjoint(&left));
-            marked.extend(misplaced.map(|(chunk, _)| (*chunk, Mark::Misplaced)));
+            marked.extend(misplaced(&self.left_since(epoch)));
             let left = self.left_since(view.epoch);
             if marked.is_empty() {
                 self.check_reach(&held, &left)?;
