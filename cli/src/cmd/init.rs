@@ -157,7 +157,8 @@ async fn existing(args: &Args, context: &Context) -> Result<()> {
     made::tell(context, &config, &How::Init(report), &path).await
 }
 
-fn set_redundancy(file: &mut ConfigFile, redundancy: Redundancy) {
+/// Writes a redundancy into the keys that say it.
+pub(super) fn set_redundancy(file: &mut ConfigFile, redundancy: Redundancy) {
     file.set("redundancy_mode", redundancy.mode.name());
     if matches!(redundancy.mode, RedundancyMode::Replication | RedundancyMode::Hybrid) {
         file.set("replication_factor", redundancy.copies);

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use rclonepool_core::config::{ConfigFile, redact_remote};
 use rclonepool_core::pool::care::{ConvertPlan, RebuildOptions, RebuildPlan, RebuildReport};
-use rclonepool_core::redundancy::{Redundancy, RedundancyMode};
+use rclonepool_core::redundancy::Redundancy;
 use rclonepool_core::{Config, Error, ErrorKind, Pool, PoolPath, Result};
 use serde_json::json;
 
+use super::init::set_redundancy;
 use super::partial;
 use super::transfer::{ParallelArgs, amount, done_of, interrupted};
 use super::words::too_few;
@@ -224,15 +225,4 @@ fn tell_conversion(context: &Context, plan: &ConvertPlan) -> Result<()> {
         size(plan.bytes),
         size(plan.write_bytes)
     ))
-}
-
-fn set_redundancy(file: &mut ConfigFile, redundancy: Redundancy) {
-    file.set("redundancy_mode", redundancy.mode.name());
-    if matches!(redundancy.mode, RedundancyMode::Replication | RedundancyMode::Hybrid) {
-        file.set("replication_factor", redundancy.copies);
-    }
-    if matches!(redundancy.mode, RedundancyMode::Parity | RedundancyMode::Hybrid) {
-        file.set("parity_data_shards", redundancy.data);
-        file.set("parity_parity_shards", redundancy.parity);
-    }
 }
