@@ -14,7 +14,7 @@ use super::transfer::{ParallelArgs, amount, done_of, interrupted};
 use super::words::too_few;
 use crate::context::Context;
 use crate::format::{self, count, size};
-use crate::progress::{Files, Items, Progress};
+use crate::progress::{Files, Items, Progress, Tally};
 
 /// Restore missing and damaged shards, or convert files to another redundancy
 ///
@@ -68,16 +68,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
                 context.ui.summary(json!({"dry_run": true, "plan": plan}))?;
                 return Ok(());
             }
-            let progress = Progress::start(&context.ui, Items::Chunks, Files::Quiet, &context.cancel);
-            let monitor = progress.monitor().clone();
-            // Not raced with the signal: what is finished is still committed.
-            let done = pool.rebuild(&plan, &monitor).await;
-            let tally = progress.finish();
-            let report = done.map_err(|error| {
-                interrupted(error, || {
-                    format!("{}; the same command continues with the rest", done_of(&tally, "chunk", "whole again"))
-                })
-            })?;
+            let (report, tally) = perform(pool, &plan, context, "the same command").await?;
             context.report_stale(pool, report.stale).await;
             tell(context, &plan, &report, tally.elapsed)?;
             let mut summary = serde_json::to_value(&report).unwrap_or_default();
@@ -225,4 +216,21 @@ fn tell_conversion(context: &Context, plan: &ConvertPlan) -> Result<()> {
         size(plan.bytes),
         size(plan.write_bytes)
     ))
+}
+
+/// Rebuilds with progress; an interruption says that `again` continues.
+pub async fn perform(
+    pool: &Arc<Pool>,
+    plan: &RebuildPlan,
+    context: &Context,
+    again: &str,
+) -> Result<(RebuildReport, Tally)> {
+    let progress = Progress::start(&context.ui, Items::Chunks, Files::Quiet, &context.cancel);
+    let monitor = progress.monitor().clone();
+    // Not raced with the signal: what is finished is still committed.
+    let done = pool.rebuild(plan, &monitor).await;
+    let tally = progress.finish();
+    let rest = || format!("{}; {again} continues with the rest", done_of(&tally, "chunk", "whole again"));
+    let report = done.map_err(|error| interrupted(error, rest))?;
+    Ok((report, tally))
 }

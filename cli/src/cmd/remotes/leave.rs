@@ -251,15 +251,7 @@ pub async fn replace(args: Replace, context: &Context) -> Result<()> {
 async fn rebuild(pool: &Arc<Pool>, context: &Context) -> Result<(u64, u64)> {
     let options = RebuildOptions::default();
     let plan = context.stoppable(pool.plan_rebuild(&options, &context.silent_monitor())).await?;
-    let progress = Progress::start(&context.ui, Items::Chunks, Files::Quiet, &context.cancel);
-    let monitor = progress.monitor().clone();
-    let done = pool.rebuild(&plan, &monitor).await;
-    let tally = progress.finish();
-    let report = done.map_err(|error| {
-        interrupted(error, || {
-            format!("{}; `rclonepool rebuild` continues with the rest", done_of(&tally, "chunk", "whole again"))
-        })
-    })?;
+    let (report, _) = super::super::rebuild::perform(pool, &plan, context, "`rclonepool rebuild`").await?;
     context.ui.say(&format!("rebuilt {}, {}", count(report.shards, "shard"), size(report.bytes)))?;
     Ok((report.shards, report.failed + report.unrecoverable))
 }
