@@ -48,7 +48,7 @@ pub struct DownloadReport {
     pub unchanged: u64,
     /// Files that failed.
     pub failed: u64,
-    /// Files some of whose data had to be rebuilt.
+    /// Files some of whose shards are missing, damaged or on a remote that is offline.
     pub degraded: u64,
 }
 
@@ -194,7 +194,7 @@ impl Pool {
         Ok(())
     }
 
-    /// Writes one entry to the local disk; gives back whether data had to be rebuilt.
+    /// Writes one entry to the local disk; gives back whether shards could not be had.
     async fn write_local(self: &Arc<Self>, entry: &Entry, target: &Path, monitor: &Monitor) -> Result<bool> {
         let extents = match &entry.content {
             Content::Directory {} => {
@@ -245,7 +245,7 @@ impl Pool {
             monitor.progress(0, 1);
             return Ok(false);
         }
-        let mut at = extent.offset + begun.bytes;
+        let (mut at, begun_badly) = (extent.offset + begun.bytes, begun.is_degraded);
         let mut reader = ExtentReader::resume(&self, extent, begun).await?;
         while let Some(pieces) = reader.reader.next().await? {
             let (file, mut check) = (file.clone(), reader.check.take());
@@ -268,7 +268,7 @@ impl Pool {
         }
         reader.finish()?;
         monitor.progress(0, 1);
-        Ok(reader.is_degraded())
+        Ok(begun_badly || reader.is_degraded())
     }
 
     /// Writes the bytes `range` of a file to `out`, in order.

@@ -41,6 +41,8 @@ pub(super) struct ChunkReader {
     feeds: BTreeMap<usize, Feed>,
     /// Places that failed or cannot be reached, with the reason.
     bad: Vec<(Place, Trouble, Error)>,
+    /// Whether a shard that holds the bytes as they are is on no remote that is online.
+    is_away: bool,
     /// Whether the journal was listed again because a shard was absent.
     listed_again: bool,
     /// For the units that wait here.
@@ -107,6 +109,7 @@ impl ChunkReader {
             last_row,
             feeds: BTreeMap::new(),
             bad: Vec::new(),
+            is_away: false,
             listed_again: false,
             _memory: Some(memory),
         };
@@ -142,6 +145,7 @@ impl ChunkReader {
             chunk,
             feeds: BTreeMap::new(),
             bad: damaged.iter().map(known).collect(),
+            is_away: false,
             listed_again: false,
             _memory: None,
         };
@@ -170,9 +174,10 @@ impl ChunkReader {
             }
         }
         let here = |i: &usize| available.iter().any(|(_, index)| index == i);
+        self.is_away = !first_needed.keys().all(here);
         if self.is_long() && self.shards.is_none() {
             available.sort_unstable();
-        } else if first_needed.keys().all(here) {
+        } else if !self.is_away {
             available.retain(|(_, index)| first_needed.contains_key(index));
         } else {
             // The row has to be rebuilt: what is needed first, then what helps.
@@ -447,9 +452,9 @@ impl ChunkReader {
         .hint(hint)
     }
 
-    /// Whether some unit had to be rebuilt or came from a second place.
+    /// Whether a shard that holds the bytes as they are could not be read.
     pub fn is_degraded(&self) -> bool {
-        !self.bad.is_empty()
+        self.is_away || !self.bad.is_empty()
     }
 }
 
