@@ -72,8 +72,10 @@ struct Peer {
 impl Peer {
     /// With the hash by which chunker checks a file, `md5` by default.
     fn new(home: &Path, hash: &str) -> Result<Self> {
-        let upstreams: Vec<String> =
-            directories(home, &format!("peer-{hash}"), DIRECTORIES)?.iter().map(|path| path.display().to_string()).collect();
+        let upstreams: Vec<String> = directories(home, &format!("peer-{hash}"), DIRECTORIES)?
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect();
         let home = home.join(hash);
         std::fs::create_dir(&home)?;
         let mut conf = rclone::Config::new(&home);

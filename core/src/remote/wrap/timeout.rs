@@ -13,7 +13,7 @@ use crate::remote::{Body, ByteStream, ObjectMeta, Remote, SharedRemote, Usage};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TimeoutOptions {
     /// How long an operation, or the next piece of a stream, may take. Above rclone's own limits
-    /// (60 s without a byte, three tries), whose errors say more than ours.
+    /// (60 s without a byte, two tries), whose errors say more than ours.
     pub idle: Duration,
     /// What a put may take on top: its size at this rate, as its progress cannot be seen from here.
     pub slowest_put_bytes_per_second: u64,
