@@ -39,7 +39,7 @@ pub use keys::{KeyDoc, reference};
 pub use label::{RemoteKind, redact_remote};
 pub use load::Problem;
 pub use show::Notice;
-pub use types::{AuthMethod, AuthMethods, ByteSize, FileHash, LogLevel};
+pub use types::{AuthMethod, AuthMethods, ByteSize, FileHash, LogLevel, RemoteLimits};
 
 /// The settings of a pool, as the configuration file gives them.
 ///
@@ -206,6 +206,10 @@ pub struct Config {
     #[schemars(extend("x-allowed" = "a map of remotes to sizes: bytes above 0, or texts such as 15GiB (powers of 1,024)"))]
     pub remote_quotas: BTreeMap<String, ByteSize>,
 
+    /// How much a remote may be used.
+    #[schemars(extend("x-allowed" = "a map of remotes to objects of upload_mbps, download_mbps (MB/s, 1 MB = 2^20 bytes), requests_per_second, upload_per_day, download_per_day (sizes such as 750GiB; a day begins at 00:00 UTC); 0 or left out is unlimited"))]
+    pub remote_limits: BTreeMap<String, RemoteLimits>,
+
     /// Remotes of one domain are expected to fail together (accounts of one owner, disks of one
     /// machine): shards of one chunk go to different domains where there are enough.
     #[schemars(extend("x-allowed" = "a map of remotes to names of domains, not empty"))]
@@ -368,6 +372,7 @@ impl Default for Config {
             remote_weights: BTreeMap::new(),
             remote_priorities: BTreeMap::new(),
             remote_quotas: BTreeMap::new(),
+            remote_limits: BTreeMap::new(),
             failure_domains: BTreeMap::new(),
             auto_rebalance: false,
             rebalance_threshold: 10.0,

@@ -11,6 +11,7 @@ mod local;
 mod lock;
 mod query;
 mod shards;
+mod spent;
 mod survey;
 #[cfg(test)]
 mod tests;

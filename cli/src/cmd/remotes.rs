@@ -194,7 +194,8 @@ fn push(file: &mut ConfigFile, key: &str, label: &str) {
 }
 
 /// What is said of each remote, by its name.
-const BY_REMOTE: [&str; 4] = ["remote_weights", "remote_priorities", "remote_quotas", "failure_domains"];
+const BY_REMOTE: [&str; 5] =
+    ["remote_weights", "remote_priorities", "remote_quotas", "remote_limits", "failure_domains"];
 
 /// The keys that name remotes, as they are now: for [`restore`].
 fn kept(file: &ConfigFile) -> Vec<(&'static str, Option<Value>)> {
@@ -232,7 +233,7 @@ fn forget(file: &mut ConfigFile, config: &Config, at: usize) {
             file.set(key, list);
         }
     }
-    for key in ["remote_weights", "remote_priorities", "remote_quotas", "failure_domains"] {
+    for key in BY_REMOTE {
         if let Some(mut map) = file.get(key).and_then(Value::as_object).cloned() {
             map.retain(|name, _| config.index_of(name) != Some(at));
             file.set(key, map);

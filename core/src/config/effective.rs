@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::{Config, flags, label};
+use super::{Config, RemoteLimits, flags, label};
 use crate::redundancy::{Redundancy, RedundancyMode};
 
 const WINDOWS: bool = cfg!(windows);
@@ -21,6 +21,8 @@ pub struct RemoteSettings {
     pub priority: i64,
     /// The most the pool may store on it, in bytes.
     pub quota: Option<u64>,
+    /// How much it may be used.
+    pub limits: RemoteLimits,
     /// Remotes of one domain are expected to fail together.
     pub domain: Option<String>,
 }
@@ -49,6 +51,7 @@ impl Config {
         let weights = by_index(self, &self.remote_weights);
         let priorities = by_index(self, &self.remote_priorities);
         let quotas = by_index(self, &self.remote_quotas);
+        let limits = by_index(self, &self.remote_limits);
         let domains = by_index(self, &self.failure_domains);
         let settings = |(at, (label, remote)): (usize, (String, &String))| RemoteSettings {
             label,
@@ -56,6 +59,7 @@ impl Config {
             weight: weights.get(&at).map_or(1.0, |weight| **weight),
             priority: priorities.get(&at).map_or(0, |priority| **priority),
             quota: quotas.get(&at).map(|quota| quota.0),
+            limits: limits.get(&at).map(|limits| (*limits).clone()).unwrap_or_default(),
             domain: domains.get(&at).map(|domain| (*domain).clone()),
         };
         self.effective_remotes().into_iter().zip(&self.remotes).enumerate().map(settings).collect()
@@ -124,6 +128,7 @@ impl Config {
         relabel(&mut self.remote_weights, label);
         relabel(&mut self.remote_priorities, label);
         relabel(&mut self.remote_quotas, label);
+        relabel(&mut self.remote_limits, label);
         relabel(&mut self.failure_domains, label);
     }
 }

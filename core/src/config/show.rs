@@ -30,13 +30,11 @@ const fn unbuilt(key: &'static str, on: fn(&Config) -> bool, message: &'static s
 
 /// The keys that are read and checked but have no effect in this version. Whoever builds one of
 /// them deletes its line.
-const UNBUILT: [Unbuilt; 14] = [
+const UNBUILT: [Unbuilt; 12] = [
     unbuilt("enable_chunk_cache", |c| c.enable_chunk_cache, "blocks are not kept between reads"),
     unbuilt("enable_prefetch", |c| c.enable_prefetch, "reads do not fetch ahead"),
     unbuilt("enable_deduplication", |c| c.enable_deduplication, "equal content is stored again"),
     unbuilt("enable_compression", |c| c.enable_compression, "chunks are stored as they are"),
-    unbuilt("bandwidth_limit_upload_mbps", |c| c.bandwidth_limit_upload_mbps > 0.0, "uploads run at full speed"),
-    unbuilt("bandwidth_limit_download_mbps", |c| c.bandwidth_limit_download_mbps > 0.0, "downloads run at full speed"),
     unbuilt("webdav_auth_method", |c| !c.webdav_auth_method.is_none(), "there is no server to sign in to"),
     unbuilt("webdav_users", |c| !c.webdav_users.is_empty(), "there is no server to sign in to"),
     unbuilt("enable_https", |c| c.enable_https, "there is no server"),
@@ -74,7 +72,7 @@ impl Config {
                 *label = Value::String(redact_remote(label.as_str().unwrap_or_default()));
             }
         }
-        for key in ["remote_weights", "remote_priorities", "remote_quotas", "failure_domains"] {
+        for key in ["remote_weights", "remote_priorities", "remote_quotas", "remote_limits", "failure_domains"] {
             if let Some(map) = value.get_mut(key).and_then(Value::as_object_mut) {
                 let redacted: Map<_, _> = map.iter().map(|(name, v)| (redact_remote(name), v.clone())).collect();
                 *map = redacted;

@@ -22,6 +22,25 @@ pub enum FileHash {
     Sha1,
 }
 
+/// How much a remote may be used (`remote_limits`); 0 is unlimited.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct RemoteLimits {
+    /// MB/s sent to it (1 MB = 2^20 bytes).
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    pub upload_mbps: f64,
+    /// MB/s got from it.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    pub download_mbps: f64,
+    /// Calls a second.
+    #[schemars(range(min = 0.0, max = 1_000_000.0))]
+    pub requests_per_second: f64,
+    /// Bytes sent to it on a day (UTC).
+    pub upload_per_day: ByteSize,
+    /// Bytes got from it on a day (UTC).
+    pub download_per_day: ByteSize,
+}
+
 /// A way to sign in (`webdav_auth_method`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -209,7 +228,7 @@ impl JsonSchema for LogLevel {
 ///
 /// The units K, M, G, T, P (also KiB, MiB, …) are powers of 1,024, as in rclone. `15GB` is refused:
 /// providers mean different things by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ByteSize(pub u64);
 
 impl FromStr for ByteSize {

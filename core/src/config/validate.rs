@@ -152,7 +152,7 @@ impl Check<'_> {
         }
     }
 
-    /// Weights, priorities, quotas and domains are of remotes of the pool.
+    /// Weights, priorities, quotas, limits and domains are of remotes of the pool.
     fn maps_of_remotes(&mut self) {
         let config = self.config;
         fn names<V>(map: &BTreeMap<String, V>) -> Vec<&str> {
@@ -162,6 +162,7 @@ impl Check<'_> {
             ("remote_weights", names(&config.remote_weights)),
             ("remote_priorities", names(&config.remote_priorities)),
             ("remote_quotas", names(&config.remote_quotas)),
+            ("remote_limits", names(&config.remote_limits)),
             ("failure_domains", names(&config.failure_domains)),
         ];
         for (key, names) in maps {
@@ -195,6 +196,13 @@ impl Check<'_> {
             if quota.0 == 0 {
                 let message = "0 is not allowed; allowed: a size above 0 (leave the remote out for no quota)";
                 self.report(&["remote_quotas"], path("remote_quotas", name), message);
+            }
+        }
+        for (name, limits) in &config.remote_limits {
+            let rates = [limits.upload_mbps, limits.download_mbps, limits.requests_per_second];
+            if !rates.iter().all(|rate| (0.0..=1e6).contains(rate)) {
+                let message = "a rate is not allowed; allowed: numbers from 0 to 1,000,000 (0 is unlimited)";
+                self.report(&["remote_limits"], path("remote_limits", name), message);
             }
         }
         for (name, domain) in &config.failure_domains {

@@ -1,6 +1,6 @@
 //! From a configuration to an open pool.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::{Found, InitReport, PlacementSettings, Pool, Settings, init};
@@ -13,10 +13,15 @@ use crate::journal::{Journal, Rules};
 use crate::remote::SharedRemote;
 use crate::remote::directory::DirectoryRemote;
 use crate::remote::rclone::{Rclone, RcloneOptions};
-use crate::remote::wrap::{LimitOptions, Metrics, RetryOptions, StackOptions, TimeoutOptions, stack};
+use crate::remote::wrap::{
+    Budget, Ledger, LimitOptions, Metrics, PaceOptions, Rate, RetryOptions, StackOptions, TimeoutOptions, stack,
+};
 
 /// All remotes are listed together, and one that is down would hold up the others; it is offline until the next view.
 const LIST_RETRIES: u32 = 1;
+
+/// Bytes.
+const MB: f64 = 1_048_576.0;
 
 /// What a face gives beside the configuration.
 #[derive(Debug, Clone, Default)]
@@ -30,6 +35,8 @@ pub(super) struct Connected {
     pub remotes: Vec<SharedRemote>,
     pub rclone: Option<Arc<Rclone>>,
     pub metrics: Vec<Arc<Metrics>>,
+    /// Where budgets are kept, once there is an index.
+    pub ledger: Arc<OnceLock<Arc<dyn Ledger>>>,
 }
 
 /// Starts rclone as the configuration says, for whoever needs it beside a pool (listing its remotes, say).
@@ -66,8 +73,13 @@ pub(super) async fn connect(
         retry: config.enable_retry.then_some(retry),
         limit: LimitOptions { large: connections, ..LimitOptions::default() },
         timeout: TimeoutOptions { idle: Duration::from_secs(config.operation_timeout), ..TimeoutOptions::default() },
+        ..StackOptions::default()
     };
-    let mut connected = Connected { remotes: Vec::new(), rclone: None, metrics: Vec::new() };
+    let [pool_up, pool_down] = [config.bandwidth_limit_upload_mbps, config.bandwidth_limit_download_mbps]
+        .map(|mbps| Arc::new(Rate::new(mbps * MB)));
+    let settings = config.remote_settings();
+    let ledger = Arc::default();
+    let mut connected = Connected { remotes: Vec::new(), rclone: None, metrics: Vec::new(), ledger };
     for label in labels {
         let bare: SharedRemote = match RemoteKind::of(label)? {
             RemoteKind::Directory => Arc::new(DirectoryRemote::new(label)),
@@ -86,7 +98,20 @@ pub(super) async fn connect(
                 }
             }
         };
-        let (remote, metrics) = stack(bare, &stacked, env);
+        let limits = settings.iter().find(|s| s.label == *label).map(|s| s.limits.clone()).unwrap_or_default();
+        let per_day = [limits.upload_per_day, limits.download_per_day];
+        let budget = per_day.iter().any(|size| size.0 > 0).then(|| Budget {
+            limits: per_day.map(|size| if size.0 > 0 { size.0 } else { u64::MAX }),
+            ledger: connected.ledger.clone(),
+        });
+        let pace = PaceOptions {
+            pool_up: pool_up.clone(),
+            pool_down: pool_down.clone(),
+            up: limits.upload_mbps * MB,
+            down: limits.download_mbps * MB,
+            requests: limits.requests_per_second,
+        };
+        let (remote, metrics) = stack(bare, &StackOptions { pace, budget, ..stacked.clone() }, env);
         connected.remotes.push(remote);
         connected.metrics.push(metrics);
     }
@@ -173,9 +198,10 @@ impl Pool {
             Some(pool) => pool,
             None => init::identify(&settings.manifest_prefix, &connected.remotes).await?,
         };
-        let index = open_index(config, pool)?;
-        let journal =
-            Journal::new(pool, &settings.manifest_prefix, connected.remotes.clone(), Arc::new(index), env.clone())?;
+        let index = Arc::new(open_index(config, pool)?);
+        // Nothing has been counted before.
+        let _ = connected.ledger.set(index.clone());
+        let journal = Journal::new(pool, &settings.manifest_prefix, connected.remotes.clone(), index, env.clone())?;
         Self::over(journal, settings, env).await
     }
 

@@ -5,7 +5,7 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 49] = [
+const TESTED: [(&str, &str); 52] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
@@ -51,6 +51,9 @@ const TESTED: [(&str, &str); 49] = [
     ("auto_heal", "care::auto_heal_rebuilds_what_a_watch_finds"),
     ("auto_rebalance", "care::auto_rebalance_fills_a_remote_that_joins"),
     ("rebalance_threshold", "care::auto_rebalance_fills_a_remote_that_joins"),
+    ("bandwidth_limit_upload_mbps", "transfer::bandwidth_limits_slow_transfers"),
+    ("bandwidth_limit_download_mbps", "transfer::bandwidth_limits_slow_transfers"),
+    ("remote_limits", "transfer::remote_limits_slow_and_refuse"),
     ("log_level", "transfer::log_level_says_how_much"),
     // Their values are checked, and their features (below) are not there yet.
     ("ssl_key_file", "coverage::values_are_checked_while_their_feature_is_off"),
@@ -60,7 +63,7 @@ const TESTED: [(&str, &str); 49] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 21] = [
+const LATER: [(&str, &str, Option<&str>); 19] = [
     ("enable_chunk_cache", "1", Some("true")),
     ("chunk_cache_size_mb", "0", None),
     ("enable_prefetch", "1", Some("true")),
@@ -68,8 +71,6 @@ const LATER: [(&str, &str, Option<&str>); 21] = [
     ("enable_deduplication", "1", Some("true")),
     ("enable_compression", "1", Some("true")),
     ("compression_level", "23", None),
-    ("bandwidth_limit_upload_mbps", "-1", Some("5")),
-    ("bandwidth_limit_download_mbps", "-1", Some("5")),
     ("webdav_port", "0", None),
     ("webdav_auth_method", "\"kerberos\"", Some("\"basic\"")),
     ("webdav_users", "{\"me\": \"plain\"}", None),

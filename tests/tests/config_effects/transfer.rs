@@ -171,3 +171,41 @@ fn log_level_says_how_much() {
     machine.set("log_level", "off");
     assert_eq!(lines(&said()), 0);
 }
+
+/// Times with what must at least pass: nothing depends on how fast the machine is.
+fn at_least(seconds: f64, what: impl FnOnce()) {
+    let begin = Instant::now();
+    what();
+    let took = begin.elapsed().as_secs_f64();
+    assert!(took >= seconds, "{took} s, at least {seconds} s");
+}
+
+#[test]
+fn bandwidth_limits_slow_transfers() {
+    let machine = Machine::with_pool(2, "replication:2", "64K");
+    machine.file("f", content(1, 1 << 20));
+    machine.set("bandwidth_limit_upload_mbps", 1.0);
+    at_least(2.0, || drop(machine.ok(&["upload", "f", "/f"])));
+    machine.set("bandwidth_limit_upload_mbps", 0);
+    machine.set("bandwidth_limit_download_mbps", 0.5);
+    at_least(2.0, || drop(machine.ok(&["download", "/f", "back"])));
+    assert_eq!(machine.read("back"), content(1, 1 << 20));
+}
+
+#[test]
+fn remote_limits_slow_and_refuse() {
+    let machine = Machine::with_pool(2, "none", "2M");
+    let limit = |limits: serde_json::Value| {
+        machine.set("remote_limits", serde_json::json!({ machine.text("disk1"): limits }));
+    };
+    limit(serde_json::json!({ "upload_mbps": 1.0 }));
+    machine.set("balancing_strategy", "round_robin");
+    machine.file("f", content(1, 4 << 20));
+    at_least(2.0, || drop(machine.ok(&["upload", "f", "/f"])));
+    limit(serde_json::json!({ "upload_per_day": "3M" }));
+    machine.upload(content(2, 8 << 20), "/g");
+    let shards = || machine.files_below("disk1").into_iter().filter(|name| !name.contains("manifests")).count();
+    let before = shards();
+    machine.upload(content(3, 8 << 20), "/h");
+    assert_eq!(shards(), before, "the day's budget is used up; the other one takes it all");
+}

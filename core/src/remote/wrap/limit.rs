@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Body, ByteStream, ObjectMeta, Remote, SharedRemote, Usage};
 
 /// Transfers up to this size are small.
-const SMALL_BYTES: u64 = 1 << 20;
+pub(super) const SMALL_BYTES: u64 = 1 << 20;
 
 /// How many calls at a time one remote gets.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -221,6 +221,7 @@ impl Machine {
             retry: self.plan.retries.then(RetryOptions::default),
             limit: LimitOptions::default(),
             timeout: TimeoutOptions { idle: Duration::from_secs(20), ..TimeoutOptions::default() },
+            ..StackOptions::default()
         };
         let env: crate::env::SharedEnv = self.env.clone();
         let see = |(position, slot): (usize, &Arc<Slot>)| {
