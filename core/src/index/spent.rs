@@ -27,3 +27,19 @@ impl Ledger for Index {
         Ok(true)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sums_of_a_day_stay_within_their_limits() {
+        let index = Index::in_memory().unwrap();
+        let spend = |remote, day, bytes| index.spend(remote, day, bytes, [100, 10]).unwrap();
+        assert!(spend("a", 1, [60, 0]) && spend("a", 1, [40, 0]) && !spend("a", 1, [1, 0]));
+        assert!(spend("a", 1, [0, 10]) && !spend("a", 1, [0, 1]), "each way its own");
+        assert!(spend("b", 1, [100, 0]), "each remote its own");
+        assert!(index.spend("a", 1, [5, 5], [u64::MAX; 2]).unwrap(), "what must pass is counted");
+        assert!(spend("a", 2, [100, 0]) && !spend("a", 2, [1, 0]), "a new day");
+    }
+}
