@@ -7,13 +7,14 @@ mod listing;
 mod memory;
 mod rebuild;
 mod requests;
+mod scale;
 mod sum;
 
 use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 8] = ["sum", "directories", "cpu", "requests", "memory", "listing", "health", "rebuild"];
+pub const ALL: [&str; 9] = ["sum", "directories", "cpu", "requests", "memory", "listing", "health", "rebuild", "scale"];
 
 /// Runs one.
 ///
@@ -29,6 +30,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "listing" => listing::run(scale),
         "health" => health::run(scale),
         "rebuild" => rebuild::run(scale).await,
+        "scale" => scale::run(scale),
         other => Err(format!("no benchmark {other}").into()),
     }
 }

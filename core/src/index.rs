@@ -136,7 +136,7 @@ impl Index {
     pub fn in_memory() -> Result<Self> {
         let connection = Connection::open_in_memory().map_err(failed)?;
         connection.execute_batch(TABLES).map_err(failed)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        keep_plans(&connection).map_err(failed)?;
         Ok(Self::over(connection, None))
     }
 
@@ -169,7 +169,7 @@ impl Index {
             other => return Err(Error::new(ErrorKind::Corrupt, format!("it has version {other}, not {SCHEMA}"))),
         }
         transaction.commit().map_err(at)?;
-        connection.set_prepared_statement_cache_capacity(STATEMENTS);
+        keep_plans(&connection).map_err(at)?;
         Ok(connection)
     }
 
@@ -230,6 +230,12 @@ fn malformed(error: serde_json::Error) -> Error {
 
 fn id_bytes(id: u128) -> [u8; 16] {
     id.to_be_bytes()
+}
+
+/// Statements are planned once: by default `SQLite` plans some of them anew for every value they are given.
+fn keep_plans(connection: &Connection) -> rusqlite::Result<()> {
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    connection.set_db_config(rusqlite::config::DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map(drop)
 }
 
 /// Writes a moment down, for rows to point to.

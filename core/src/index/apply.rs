@@ -24,6 +24,13 @@ pub(super) enum State {
     Joined = 3,
 }
 
+/// The live version of a path.
+const RESOLVE: &str = "SELECT id, body FROM versions
+     WHERE path = ?1 AND stamp > coalesce((SELECT of FROM deleted WHERE path = ?1), x'')
+       AND NOT (?2 AND EXISTS (SELECT 1 FROM refs, marks WHERE refs.version = versions.id
+                       AND marks.chunk = refs.chunk AND marks.dropped IS NOT NULL))
+     ORDER BY stamp DESC, rev DESC, body DESC LIMIT 1";
+
 impl Index {
     /// Applies commits, in any order, twice or late; all of them or, on an error, none. What they bring is
     /// first seen `now`.
@@ -402,13 +409,7 @@ impl Merge<'_> {
     fn resolve(&self, path: &str) -> Result<()> {
         let found: Option<(i64, Vec<u8>)> = self
             .db
-            .prepare_cached(
-                "SELECT id, body FROM versions
-                 WHERE path = ?1 AND stamp > coalesce((SELECT of FROM deleted WHERE path = ?1), x'')
-                   AND NOT (?2 AND EXISTS (SELECT 1 FROM refs, marks WHERE refs.version = versions.id
-                                   AND marks.chunk = refs.chunk AND marks.dropped IS NOT NULL))
-                 ORDER BY stamp DESC, rev DESC, body DESC LIMIT 1",
-            )
+            .prepare_cached(RESOLVE)
             .and_then(|mut s| s.query_row(params![path, self.void], |row| Ok((row.get(0)?, row.get(1)?))).optional())
             .map_err(failed)?;
         match found {
@@ -429,5 +430,23 @@ impl Merge<'_> {
             }
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Planning takes longer than running.
+    #[test]
+    fn no_statement_is_planned_anew_for_its_values() {
+        let index = Index::in_memory().unwrap();
+        let connection = index.lock();
+        for n in 0..9 {
+            let mut statement = connection.prepare_cached(RESOLVE).unwrap();
+            assert!(!statement.exists(params![n.to_string(), n % 2 == 0]).unwrap());
+        }
+        let statement = connection.prepare_cached(RESOLVE).unwrap();
+        assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 }
