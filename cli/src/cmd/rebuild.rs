@@ -20,6 +20,7 @@ use crate::progress::{Files, Items, Progress, Tally};
 ///
 /// Without a path it restores what earlier commands found damaged, and what lay on remotes that were
 /// removed. With a path, or --all, it lists the remotes and compares every shard of these files first.
+/// Corrupt commits that `verify --deep` found are put anew, too.
 /// Files in most danger come first. Only verified data is read, and everything put is read back.
 /// An interrupted rebuild goes on where it stopped. What lies on an offline remote is left alone.
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             plan.remotes.iter_mut().for_each(|r| r.remote = redact_remote(&r.remote));
             plan.suspect.iter_mut().for_each(|r| r.remote = redact_remote(&r.remote));
             plan.unknown.iter_mut().for_each(|remote| *remote = redact_remote(remote));
+            plan.commits.iter_mut().for_each(|commit| commit.remote = redact_remote(&commit.remote));
             tell_plan(context, &plan, &options)?;
             if args.dry_run {
                 context.ui.summary(json!({"dry_run": true, "plan": plan}))?;
@@ -98,6 +100,12 @@ fn tell_plan(context: &Context, plan: &RebuildPlan, options: &RebuildOptions) ->
             count(remote.shards, "shard")
         ));
     }
+    for commit in &plan.commits {
+        context.ui.say(&format!("{}: {}: corrupt, to be put anew", format::head(&commit.remote), commit.object))?;
+    }
+    if plan.chunks.is_empty() && !plan.commits.is_empty() {
+        return Ok(());
+    }
     let line = if plan.chunks.is_empty() {
         "nothing to rebuild".to_owned()
     } else {
@@ -117,6 +125,9 @@ fn tell(context: &Context, plan: &RebuildPlan, report: &RebuildReport, elapsed: 
             size(report.bytes),
             format::span(elapsed)
         ))?;
+    }
+    if report.commits > 0 {
+        context.ui.say(&format!("put {} anew", count(report.commits, "commit")))?;
     }
     if report.crowded > 0 {
         context.ui.warn(&format!(
@@ -139,6 +150,9 @@ fn outcome(plan: &RebuildPlan, report: &RebuildReport, options: &RebuildOptions)
     }
     if report.failed > 0 {
         return Err(partial(report.failed, all, "chunk"));
+    }
+    if report.commits_failed > 0 {
+        return Err(partial(report.commits_failed, plan.commits.len() as u64, "commit"));
     }
     if !plan.suspect.is_empty() && !options.accept_loss {
         return Err(Error::new(ErrorKind::Partial, "shards that a remote suddenly misses were left alone")

@@ -155,7 +155,9 @@ pub fn files(out: &mut Out, listed: &[FileHealth], unlisted: u64) -> Result<()> 
 
 /// Every command copies commits to the remotes that lack them.
 const COMMITS_COME_BACK: &str = "commits are read from the other remotes; every command copies them to a remote that \
-                                 lacks them (delete a corrupt one there first) and takes writes";
+                                 lacks them and takes writes";
+/// A corrupt copy is in the way of a good one.
+const COMMITS_ANEW: &str = "commits are read from the other remotes; `rclonepool rebuild` puts the corrupt ones anew";
 
 /// The error that the outcome amounts to.
 fn outcome(report: &VerifyReport) -> Result<()> {
@@ -169,7 +171,7 @@ fn outcome(report: &VerifyReport) -> Result<()> {
         }
         ErrorKind::Corrupt if shards.corrupt == 0 => {
             Error::new(kind, format!("bytes differ from what was stored: {}", count(commits, "commit")))
-                .hint(COMMITS_COME_BACK)
+                .hint(COMMITS_ANEW)
         }
         ErrorKind::Corrupt => Error::new(
             kind,

@@ -11,12 +11,15 @@ use std::sync::Arc;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
-use super::Inventory;
 use super::suspect::{self, Look};
+use super::{CommitFinding, Inventory};
 use crate::error::Result;
 use crate::id::{ChunkId, Nonce, RemoteId};
-use crate::index::{Damage, Finding};
+use crate::index::{Damage, Finding, KnownCommit};
+use crate::journal::View;
+use crate::journal::commit::CommitName;
 use crate::journal::record::{ChunkRecord, Place, RemoteState};
+use crate::journal::sync::object;
 use crate::monitor::Monitor;
 use crate::path::PoolPath;
 use crate::pool::Pool;
@@ -57,6 +60,8 @@ pub struct RebuildPlan {
     pub(super) accepted: Vec<RemoteId>,
     /// Remotes of which nothing is known now; their shards are left alone.
     pub unknown: Vec<String>,
+    /// Commits whose copies on these remotes are known to be corrupt; none for a path.
+    pub commits: Vec<CommitFinding>,
     /// Objects of earlier rebuilds or moves that broke off, which another object stands for.
     #[serde(skip)]
     pub(super) leftovers: Vec<(ChunkId, Place)>,
@@ -148,11 +153,33 @@ impl Pool {
         let mut plan = RebuildPlan {
             unknown: unknown.into_iter().map(|id| self.remote_label(id)).collect(),
             leftovers: self.leftovers(&found)?,
+            commits: if wanted.is_none() { self.spoiled_commits(&view)? } else { Vec::new() },
             ..RebuildPlan::default()
         };
         let found = self.leave_suspect(found, &removed, &looked, options, &mut plan)?;
         self.fill_plan(found, &mut plan)?;
         Ok(plan)
+    }
+
+    /// The corrupt copies of commits this machine knows of, on remotes that are online.
+    fn spoiled_commits(&self, view: &View) -> Result<Vec<CommitFinding>> {
+        let spoiled = self.index.spoiled()?;
+        if spoiled.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.index.known_commits()?;
+        let mut found = Vec::new();
+        for (id, names) in spoiled {
+            let Some(remote) = view.handle(id, self.journal.remotes()) else { continue };
+            let counts = |name: &CommitName| known.get(name).is_some_and(|state| *state != KnownCommit::Superseded);
+            found.extend(names.into_iter().filter(counts).map(|name| CommitFinding {
+                remote: remote.label().into(),
+                id,
+                object: object(self.journal.manifest_prefix(), &name),
+                damage: Damage::Corrupt,
+            }));
+        }
+        Ok(found)
     }
 
     /// Members that left for good: what lay there is missing.
