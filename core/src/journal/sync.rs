@@ -1,6 +1,7 @@
 //! Listing the remotes, reading what is new, copying what one lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -12,7 +13,7 @@ use super::{Journal, VIEW_AGE_MAX, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
 use crate::index::KnownCommit;
-use crate::remote::{Body, Remote, SharedRemote, list_whole, read_whole};
+use crate::remote::{Body, ObjectMeta, Remote, SharedRemote, is_unfinished, list_whole, read_whole};
 
 /// How many commits are read from the remotes at once.
 const READS: usize = 16;
@@ -62,6 +63,8 @@ pub struct View {
     pub(crate) cut: BTreeMap<RemoteId, BTreeSet<CommitName>>,
     /// What an online member holds by name, in the right size, and this machine has found corrupt there.
     pub(crate) spoiled: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    /// What puts of commits and markers that broke off left on an online member.
+    pub(crate) unfinished: BTreeMap<RemoteId, Vec<ObjectMeta>>,
     /// Commits that count and that fewer than W remotes hold, as far as this machine knows.
     pub(super) rare: BTreeSet<CommitName>,
     /// Members listed whole, nothing seen before missing.
@@ -113,6 +116,8 @@ pub(crate) struct Listing {
     pub commits: BTreeSet<CommitName>,
     /// Names whose objects have another size than the name says.
     pub cut: BTreeSet<CommitName>,
+    /// What puts of commits and markers that broke off left.
+    pub unfinished: Vec<ObjectMeta>,
 }
 
 impl Listing {
@@ -126,7 +131,9 @@ impl Listing {
             let Some(name) = object.name.strip_prefix(manifest_prefix).and_then(|n| n.strip_prefix('/')) else {
                 continue;
             };
-            if let Some(marker) = MarkerName::parse(name) {
+            if is_unfinished(name, is_object) {
+                listing.unfinished.push(object);
+            } else if let Some(marker) = MarkerName::parse(name) {
                 listing.markers.insert(marker);
             } else if let Some(Ok(commit)) = name.strip_prefix("commits/").map(str::parse::<CommitName>) {
                 // A truncated object keeps its name on some backends; its size gives it away.
@@ -178,17 +185,23 @@ impl Journal {
         // What is put while the listings are on their way may be missing in them.
         let noted = self.index.held_by_all()?;
         let mut listings = self.list_all().await;
-        let cut =
-            |listing: &mut Result<Listing>| listing.as_mut().map(|l| std::mem::take(&mut l.cut)).unwrap_or_default();
-        let cut: Vec<BTreeSet<CommitName>> = listings.iter_mut().map(cut).collect();
+        let mut aside = Vec::new();
+        for listing in &mut listings {
+            aside.push(listing.as_mut().map(|l| (take(&mut l.cut), take(&mut l.unfinished))).unwrap_or_default());
+        }
         let found = listings.into_iter().zip(&self.remotes);
         let found = found.map(|(listing, remote)| self.find(listing, remote)).collect::<Result<Vec<_>>>()?;
         let (remotes, mut held, epoch) = self.identities(found);
-        let cut = remotes.iter().zip(cut).filter_map(|(status, cut)| Some((status.id()?, cut))).collect();
+        let aside = remotes.iter().zip(aside).filter_map(|(status, (cut, unfinished))| {
+            let id = status.id()?;
+            Some(((id, cut), (id, unfinished)))
+        });
+        let (cut, unfinished) = aside.unzip();
         let mut view = View {
             remotes,
             cut,
             spoiled: self.leave_spoiled(&mut held)?,
+            unfinished,
             complete: false,
             lacks: Vec::new(),
             notes: Vec::new(),
@@ -429,6 +442,14 @@ impl Journal {
             }
         }
         Ok(())
+    }
+}
+
+/// Whether a name below the manifest prefix is a commit's or a marker's.
+fn is_object(name: &str) -> bool {
+    match name.strip_prefix("commits/") {
+        Some(commit) => commit.parse::<CommitName>().is_ok(),
+        None => MarkerName::parse(name).is_some(),
     }
 }
 

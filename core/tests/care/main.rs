@@ -8,6 +8,7 @@ mod drain;
 mod freeing;
 mod gc;
 mod health;
+mod leftovers;
 mod lost;
 mod rebuild;
 mod repair;
