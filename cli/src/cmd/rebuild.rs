@@ -190,21 +190,22 @@ async fn convert(
             if args.dry_run {
                 return context.ui.summary(json!({"dry_run": true, "plan": plan}));
             }
+            let mut stale = false;
             if let Some(file) = &mut file {
                 file.save()?;
-                let stale = context.change(pool.write_settings()).await?;
-                context.report_stale(pool, stale).await;
+                stale = context.change(pool.write_settings()).await?;
             }
             let progress = Progress::start(&context.ui, Items::Chunks, Files::Quiet, &context.cancel);
             let monitor = progress.monitor().clone();
             let done = pool.convert(&plan, &monitor).await;
             let tally = progress.finish();
+            // Of the settings and the chunks together.
+            context.report_stale(pool, stale || done.as_ref().is_ok_and(|report| report.stale)).await;
             let report = done.map_err(|error| {
                 interrupted(error, || {
                     format!("{}; the same command continues with the rest", done_of(&tally, "chunk", "converted"))
                 })
             })?;
-            context.report_stale(pool, report.stale).await;
             if report.chunks > 0 {
                 let what = amount(plan.files, report.bytes, report.bytes, tally.elapsed);
                 context.ui.say(&format!("converted {what} to {redundancy}; what it takes no longer is freed by gc"))?;
