@@ -14,6 +14,7 @@ mod rebuild;
 mod repair;
 mod simulation;
 mod trash;
+mod trouble;
 mod verify;
 mod watch;
 
