@@ -129,6 +129,10 @@ fn tell(context: &Context, plan: &RebuildPlan, report: &RebuildReport, elapsed: 
     if report.commits > 0 {
         context.ui.say(&format!("put {} anew", count(report.commits, "commit")))?;
     }
+    if report.trash_failed > 0 {
+        let chunks = count(report.trash_failed, "chunk");
+        context.ui.warn(&format!("{chunks} of versions in the trash could not be made whole"));
+    }
     if report.crowded > 0 {
         context.ui.warn(&format!(
             "{} survive fewer losses than their redundancy promises: several of their shards lie on one remote or \

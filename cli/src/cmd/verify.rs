@@ -126,6 +126,10 @@ fn print(out: &mut Out, report: &VerifyReport) -> Result<()> {
     for commit in &report.commits.damaged {
         out.line(&format!("  {}: {}: {}", head(&commit.remote), commit.object, commit.damage.as_str()))?;
     }
+    if report.trash.damaged > 0 {
+        let chunks = count(report.trash.chunks, "chunk");
+        out.line(&format!("  In the trash: of {chunks} {} damaged", are(report.trash.damaged, "shard")))?;
+    }
     files(out, &report.listed, report.unlisted)?;
     if report.outcome().is_none() {
         out.line("All is well.")?;
@@ -191,12 +195,15 @@ fn outcome(report: &VerifyReport) -> Result<()> {
             if shards.misplaced > 0 {
                 parts.push(format!("{} more of a chunk on one remote than need be", are(shards.misplaced, "shard")));
             }
+            if report.trash.damaged > 0 {
+                parts.push(format!("{} damaged that only the trash needs", are(report.trash.damaged, "shard")));
+            }
             if commits > 0 {
                 parts.push(format!("{} missing or truncated on a remote", are(commits, "commit")));
             }
             Error::new(kind, format!("{}; everything can still be read", parts.join(", "))).hint(if suspect {
                 SUSPECT
-            } else if shards.damaged() > 0 {
+            } else if shards.damaged() + report.trash.damaged > 0 {
                 "`rclonepool rebuild` makes anew what is missing"
             } else if shards.misplaced > 0 {
                 "`rclonepool rebalance` puts them apart"

@@ -34,5 +34,7 @@ pub use rebuild::{DamagedChunk, DamagedRemote, RebuildOptions, RebuildPlan, Rebu
 pub use repair::RepairReport;
 pub use suspect::Suspect;
 pub use trash::{EmptyOptions, Restored, Trashed};
-pub use verify::{Checked, CommitCheck, CommitFinding, RemoteVerified, VerifyLevel, VerifyOptions, VerifyReport};
+pub use verify::{
+    Checked, CommitCheck, CommitFinding, RemoteVerified, TrashVerified, VerifyLevel, VerifyOptions, VerifyReport,
+};
 pub use watch::HealthWatch;

@@ -1,6 +1,6 @@
 //! What is garbage, and how far it is on its way out: the journal held against what lies on the remotes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -20,6 +20,8 @@ use crate::remote::ObjectMeta;
 pub const GRACE_MS: u64 = 24 * 3600 * 1000;
 /// How long what an interrupted upload of this machine stored is kept for it.
 const RESUME_MS: u64 = 7 * 24 * 3600 * 1000;
+/// How many chunks are looked up at a time.
+const PAGE: usize = 1024;
 /// How often is looked anew while other processes commit.
 const TRIES: usize = 5;
 
@@ -94,6 +96,31 @@ impl Pool {
     pub(in crate::pool) fn keep_by(&self) -> Result<Keep> {
         let (now, shadow) = (self.env.now(), self.journal.rules().shadow);
         Ok(Keep { now, trash_ms: self.trash_ms()?, upload_ms: GRACE_MS, shadow })
+    }
+
+    /// The chunks that no file shows and the trash needs.
+    pub(super) fn trashed_chunks(&self) -> Result<HashSet<ChunkId>> {
+        if self.trash_ms()? == 0 {
+            return Ok(HashSet::new());
+        }
+        let mut trashed = self.index.census(&self.keep_by()?, |census| Ok(census.live.clone()))?;
+        let mut after = None;
+        loop {
+            let page = self.index.live_chunks(after, PAGE)?;
+            trashed.retain(|chunk| page.binary_search(chunk).is_err());
+            after = page.last().copied();
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        // What an upload under way stored is nobody's version yet.
+        let mut referred = HashSet::new();
+        for chunk in trashed {
+            if self.index.chunk(chunk)?.is_some() && self.index.is_referred(chunk)? {
+                referred.insert(chunk);
+            }
+        }
+        Ok(referred)
     }
 
     /// A settled view, which nothing is freed without.

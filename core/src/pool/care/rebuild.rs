@@ -5,7 +5,7 @@ mod perform;
 pub use perform::RebuildReport;
 pub(super) use perform::{Batch, STAGES};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
@@ -46,6 +46,8 @@ pub struct RebuildOptions {
 pub struct RebuildPlan {
     /// The chunks with damaged shards, those in most danger first.
     pub chunks: Vec<DamagedChunk>,
+    /// How many of them only the trash needs.
+    pub trash: u64,
     /// Bytes to put.
     pub write_bytes: u64,
     /// Bytes to read from the other shards.
@@ -119,11 +121,12 @@ impl Pool {
         let view = self.view().await;
         let online = view.online();
         let removed: BTreeSet<RemoteId> = self.gone_remotes()?;
-        let mut found = self.known_damage(wanted.as_ref(), &removed)?;
+        let trash = if wanted.is_none() { self.trashed_chunks()? } else { HashSet::new() };
+        let mut found = self.known_damage(wanted.as_ref(), &trash, &removed)?;
         let mut unknown = BTreeSet::new();
         if options.all || wanted.is_some() {
             let inventory = monitor.run(async { Ok(Inventory::take(self).await) }).await?;
-            self.each_chunk(wanted.as_ref(), |record| {
+            self.each_chunk(wanted.as_ref(), &trash, |record| {
                 for place in record.shards.iter().filter(|p| !removed.contains(&p.remote)) {
                     let expected = record.layout.shard_size(record.stored, usize::from(place.index));
                     let damage = match inventory.size(record.chunk, place) {
@@ -158,6 +161,7 @@ impl Pool {
         };
         let found = self.leave_suspect(found, &removed, &looked, options, &mut plan)?;
         self.fill_plan(found, &mut plan)?;
+        plan.trash = plan.chunks.iter().filter(|damaged| trash.contains(&damaged.chunk)).count() as u64;
         Ok(plan)
     }
 
@@ -210,8 +214,16 @@ impl Pool {
         Ok(chunks)
     }
 
-    /// Calls `each` for the wanted chunks, else for all that are in use.
-    fn each_chunk(&self, wanted: Option<&BTreeSet<ChunkId>>, mut each: impl FnMut(&ChunkRecord)) -> Result<()> {
+    /// Calls `each` for the wanted chunks, else for all that are in use, and those of the trash.
+    fn each_chunk(
+        &self,
+        wanted: Option<&BTreeSet<ChunkId>>,
+        trash: &HashSet<ChunkId>,
+        mut each: impl FnMut(&ChunkRecord),
+    ) -> Result<()> {
+        for chunk in trash {
+            each(&self.chunk(*chunk)?.record);
+        }
         if let Some(wanted) = wanted {
             for chunk in wanted {
                 each(&self.chunk(*chunk)?.record);
@@ -235,6 +247,7 @@ impl Pool {
     fn known_damage(
         &self,
         wanted: Option<&BTreeSet<ChunkId>>,
+        trash: &HashSet<ChunkId>,
         removed: &BTreeSet<RemoteId>,
     ) -> Result<BTreeMap<(ChunkId, Nonce), Finding>> {
         let mut findings: BTreeMap<ChunkId, Vec<Finding>> = BTreeMap::new();
@@ -248,7 +261,8 @@ impl Pool {
         }
         let (mut found, mut over) = (BTreeMap::new(), Vec::new());
         for (chunk, findings) in findings {
-            if wanted.is_some_and(|wanted| !wanted.contains(&chunk)) || self.index.paths_of(chunk)?.is_empty() {
+            let needed = trash.contains(&chunk) || !self.index.paths_of(chunk)?.is_empty();
+            if wanted.is_some_and(|wanted| !wanted.contains(&chunk)) || !needed {
                 continue;
             }
             let Some(record) = self.index.chunk(chunk)?.map(|found| found.record) else { continue };

@@ -41,6 +41,8 @@ pub struct RebuildReport {
     pub unrecoverable: u64,
     /// Chunks that failed for other reasons, and may be tried again.
     pub failed: u64,
+    /// Chunks that only the trash needs and that could not be made whole.
+    pub trash_failed: u64,
     /// Chunks whole again that survive fewer losses than their layout promises, as some of their shards share a
     /// remote or failure domain.
     pub crowded: u64,
@@ -153,9 +155,11 @@ impl Pool {
         report: &mut RebuildReport,
         monitor: &Monitor,
     ) -> Result<()> {
-        // Deleted meanwhile.
         let paths = self.index.paths_of(chunk)?;
         if paths.is_empty() {
+            // Deleted meanwhile, or of the trash.
+            let gone = self.index.chunk(chunk)?.is_none() || !self.index.marks([chunk])?.is_empty();
+            report.trash_failed += u64::from(!gone);
             return Ok(());
         }
         match error.kind() {
