@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use rclonepool_core::config::redact_remote;
 use rclonepool_core::journal::RemoteStatus;
 use rclonepool_core::pool::OpenOptions;
 use rclonepool_core::{Config, Error, ErrorKind, Monitor, Pool, Result};
@@ -180,7 +181,20 @@ impl Context {
         if found > known {
             let shards = crate::format::count((found - known) as u64, "damaged shard");
             let them = if found - known == 1 { "it" } else { "them" };
-            self.ui.warn(&format!("found {shards}; `rclonepool rebuild` restores {them}"));
+            // A plain rebuild leaves alone what is missing where too much is.
+            let how = match pool.would_be_suspect() {
+                Ok(remotes) if remotes.is_empty() => format!("`rclonepool rebuild` restores {them}"),
+                Ok(remotes) => {
+                    let names: Vec<_> = remotes.iter().map(|name| redact_remote(name)).collect();
+                    format!(
+                        "much is missing on {}: see that it is what it should be; `rclonepool rebuild --all \
+                         --accept-loss` restores {them}",
+                        crate::format::printable(&names.join(", "))
+                    )
+                }
+                Err(_) => "see `rclonepool verify`".into(),
+            };
+            self.ui.warn(&format!("found {shards}; {how}"));
         }
     }
 

@@ -38,7 +38,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, Stamp};
 
 /// Raised whenever the tables change shape; an index of another version is made anew.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared: all there are.
@@ -50,6 +50,7 @@ CREATE TABLE sights(id INTEGER PRIMARY KEY, wall_ms INTEGER NOT NULL, boot_id BL
 CREATE TABLE commits(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, body BLOB);
 CREATE TABLE superseded(name TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE held(remote BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY(remote, name)) WITHOUT ROWID;
+CREATE TABLE spoiled(remote BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY(remote, name)) WITHOUT ROWID;
 CREATE TABLE versions(id INTEGER PRIMARY KEY, path TEXT NOT NULL, stamp BLOB NOT NULL, rev INTEGER NOT NULL,
                       body BLOB NOT NULL, commit_id INTEGER NOT NULL, seen INTEGER NOT NULL);
 CREATE INDEX versions_path ON versions(path, stamp);
@@ -179,7 +180,7 @@ impl Index {
     /// # Errors
     /// Those of the database.
     pub fn begin_anew(&self) -> Result<()> {
-        let tables = "commits superseded held versions refs deleted live chunks shards marks dropped_objects remotes pool \
+        let tables = "commits superseded held spoiled versions refs deleted live chunks shards marks dropped_objects remotes pool \
                       uploads upload_chunks findings waits";
         let statements: String = tables.split_whitespace().map(|table| format!("DELETE FROM {table};")).collect();
         self.lock().execute_batch(&format!("BEGIN IMMEDIATE; {statements} COMMIT")).map_err(failed)

@@ -11,6 +11,7 @@ mod identity;
 mod lost;
 pub mod marker;
 pub mod membership;
+pub(crate) mod mend;
 mod offers;
 mod publish;
 mod reach;

@@ -13,6 +13,7 @@ mod hashes;
 mod init;
 mod members;
 mod namespace;
+mod news;
 mod open;
 mod placement;
 mod resume;
@@ -143,6 +144,8 @@ pub struct Pool {
     care_reads: Semaphore,
     /// Damage that reads met and that is not in the index yet.
     noted: Mutex<Vec<Finding>>,
+    /// What was said of remotes already.
+    news: news::News,
     /// Wakes whoever waits for damage to be noted.
     noticed: Arc<Notify>,
 }
@@ -187,6 +190,7 @@ impl Pool {
             closing: CancellationToken::new(),
             care_reads: Semaphore::new(settings.download_workers.max(1)),
             noted: Mutex::default(),
+            news: news::News::default(),
             noticed: Arc::new(Notify::new()),
             rclone: None,
             metrics: Vec::new(),

@@ -22,7 +22,8 @@ use crate::error::Result;
 
 pub use directory::DirectoryRemote;
 pub use memory::{MemoryRemote, MemoryStore};
-pub use name::{PARTIAL, check_dir, check_name};
+pub(crate) use name::is_unfinished;
+pub use name::{PARTIAL, check_dir, check_name, check_stored_name};
 pub use rclone::{Rclone, RcloneOptions};
 pub use read::{list_whole, read_whole};
 
@@ -65,11 +66,13 @@ pub trait Remote: Send + Sync + Debug {
     /// The object's size in bytes, or `None` when it is definitely absent.
     async fn stat(&self, name: &str) -> Result<Option<u64>>;
 
-    /// Removes an object; removing what is absent succeeds.
+    /// Removes an object, or what is left of a put that broke off ([`check_stored_name`]); removing what is absent
+    /// succeeds.
     async fn delete(&self, name: &str) -> Result<()>;
 
     /// Lists every object below the directory `dir` (recursively; empty for the whole remote), in
-    /// any order, with names from the remote's root. An absent directory is empty. A listing that could not be completed ends
+    /// any order, with names from the remote's root. What puts that broke off left under names that end in
+    /// [`PARTIAL`] is shown, too, where there is such: it is no object. An absent directory is empty. A listing that could not be completed ends
     /// with an error.
     async fn list(&self, dir: &str) -> Result<BoxStream<'static, Result<ObjectMeta>>>;
 

@@ -31,7 +31,8 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     context
         .with_pool(&config, async |pool| {
             if args.dry_run {
-                let found = pool.orphans(&options, &context.notices()).await.map_err(broken_off)?;
+                let mut found = pool.orphans(&options, &context.notices()).await.map_err(broken_off)?;
+                orphans::redact(&mut found);
                 return orphans::show(context, &found);
             }
             let report = pool.gc(&options, &context.notices()).await.map_err(broken_off)?;
@@ -48,7 +49,9 @@ pub fn broken_off(error: Error) -> Error {
 /// Says what was freed.
 pub fn tell(context: &Context, report: &GcReport) -> Result<()> {
     let (chunks, objects) = (count(report.dropped, "chunk"), count(report.objects, "object"));
-    let mut said = format!("{} freed ({chunks} dropped, {objects} deleted)", size(report.reclaimed));
+    let unfinished =
+        if report.leftovers > 0 { format!(", {} of them unfinished", report.leftovers) } else { String::new() };
+    let mut said = format!("{} freed ({chunks} dropped, {objects} deleted{unfinished})", size(report.reclaimed));
     if report.marked > 0 && !report.at_once {
         said += &format!("; {} marked", count(report.marked, "chunk"));
     }

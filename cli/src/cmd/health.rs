@@ -78,8 +78,12 @@ fn tell(context: &Context, mut report: HealthReport, options: &HealthOptions) ->
             .hint("`rclonepool repair PATH LOCAL_COPY` brings a file back from a local copy of it")),
         _ if what_if => Ok(()),
         FileState::Unavailable => {
+            let hint = match report.remotes.iter().any(|remote| remote.suspect.is_some()) {
+                true => SUSPECT,
+                false => "bring the remotes that are offline back; nothing was taken for lost",
+            };
             Err(Error::new(ErrorKind::Unavailable, format!("{} unavailable", are(found.unavailable, "file")))
-                .hint("bring the remotes that are offline back; nothing was taken for lost"))
+                .hint(hint))
         }
         FileState::Degraded | FileState::AtRisk => {
             let ill = found.degraded + found.at_risk;
@@ -90,6 +94,10 @@ fn tell(context: &Context, mut report: HealthReport, options: &HealthOptions) ->
     }
 }
 
+/// What helps where a remote is suspect: a plain rebuild leaves alone what it misses.
+pub const SUSPECT: &str = "see that the SUSPECT remotes are what they should be: `rclonepool rebuild --all \
+                           --accept-loss` rebuilds what they miss";
+
 /// What helps where files can be read and are not healthy.
 fn way_out(report: &HealthReport) -> String {
     let mut ways = Vec::new();
@@ -97,10 +105,7 @@ fn way_out(report: &HealthReport) -> String {
         ways.push("bring back the remotes that are offline");
     }
     if report.remotes.iter().any(|remote| remote.suspect.is_some()) {
-        ways.push(
-            "see that the SUSPECT remotes are what they should be: `rclonepool rebuild --all --accept-loss` rebuilds \
-             what they miss",
-        );
+        ways.push(SUSPECT);
     } else if report.shards.damaged() > 0 {
         ways.push("`rclonepool rebuild` makes anew what is damaged");
     }

@@ -15,7 +15,7 @@ use crate::prompt::confirm;
 /// List what no record refers to, and with --delete free it
 ///
 /// It is marked first, and deleted when this is run again 24 hours later. What an upload may still need is left
-/// alone.
+/// alone. What uploads that broke off left under unfinished names is deleted when it is 24 hours old.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Free it
@@ -41,11 +41,12 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     let options = GcOptions { min_age: args.min_age.map(|age| age.0), accept_loss: args.accept_loss };
     context
         .with_pool(&config, async |pool| {
-            let found = pool.orphans(&options, &context.notices()).await.map_err(gc::broken_off)?;
+            let mut found = pool.orphans(&options, &context.notices()).await.map_err(gc::broken_off)?;
+            redact(&mut found);
             if !args.delete {
                 return show(context, &found);
             }
-            if found.orphans.is_empty() {
+            if found.is_empty() {
                 context.ui.say("Nothing to free.")?;
                 return context.ui.summary(json!({"reclaimed": 0, "waiting": 0}));
             }
@@ -56,13 +57,19 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
         .await
 }
 
+/// Takes what is secret out of the names of remotes.
+pub fn redact(found: &mut Orphans) {
+    use rclonepool_core::config::redact_remote;
+    found.leftovers.iter_mut().for_each(|leftover| leftover.remote = redact_remote(&leftover.remote));
+}
+
 /// Lists what nobody needs.
 pub fn show(context: &Context, found: &Orphans) -> Result<()> {
     if context.ui.json {
         return context.ui.summary(json!(found));
     }
     let mut out = context.ui.out();
-    if found.orphans.is_empty() {
+    if found.is_empty() {
         out.line("Nothing lies on the remotes that nobody needs.")?;
     }
     for (stage, what) in [
@@ -82,6 +89,19 @@ pub fn show(context: &Context, found: &Orphans) -> Result<()> {
             };
             let (chunks, bytes) = (count(some.len() as u64, "chunk"), size(found.bytes_at(stage)));
             out.line(&format!("{bytes} in {chunks}: {what}{left}"))?;
+        }
+    }
+    for (young, what) in [(false, "deleted by the next run"), (true, "so young that they may be under way")] {
+        let some: Vec<_> = found.leftovers.iter().filter(|leftover| (leftover.left_ms > 0) == young).collect();
+        if let Some(left) = some.iter().map(|leftover| leftover.left_ms).min() {
+            let left = if young {
+                format!(" (for {} more)", format::left(Duration::from_millis(left)))
+            } else {
+                String::new()
+            };
+            let bytes = some.iter().map(|leftover| leftover.bytes).sum();
+            let uploads = count(some.len() as u64, "unfinished object");
+            out.line(&format!("{} in {uploads}: {what}{left}", size(bytes)))?;
         }
     }
     for remote in &found.remotes {

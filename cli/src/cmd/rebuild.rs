@@ -20,6 +20,7 @@ use crate::progress::{Files, Items, Progress, Tally};
 ///
 /// Without a path it restores what earlier commands found damaged, and what lay on remotes that were
 /// removed. With a path, or --all, it lists the remotes and compares every shard of these files first.
+/// Corrupt commits that `verify --deep` found are put anew, too.
 /// Files in most danger come first. Only verified data is read, and everything put is read back.
 /// An interrupted rebuild goes on where it stopped. What lies on an offline remote is left alone.
 #[derive(Debug, clap::Args)]
@@ -63,6 +64,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             plan.remotes.iter_mut().for_each(|r| r.remote = redact_remote(&r.remote));
             plan.suspect.iter_mut().for_each(|r| r.remote = redact_remote(&r.remote));
             plan.unknown.iter_mut().for_each(|remote| *remote = redact_remote(remote));
+            plan.commits.iter_mut().for_each(|commit| commit.remote = redact_remote(&commit.remote));
             tell_plan(context, &plan, &options)?;
             if args.dry_run {
                 context.ui.summary(json!({"dry_run": true, "plan": plan}))?;
@@ -98,6 +100,12 @@ fn tell_plan(context: &Context, plan: &RebuildPlan, options: &RebuildOptions) ->
             count(remote.shards, "shard")
         ));
     }
+    for commit in &plan.commits {
+        context.ui.say(&format!("{}: {}: corrupt, to be put anew", format::head(&commit.remote), commit.object))?;
+    }
+    if plan.chunks.is_empty() && !plan.commits.is_empty() {
+        return Ok(());
+    }
     let line = if plan.chunks.is_empty() {
         "nothing to rebuild".to_owned()
     } else {
@@ -117,6 +125,13 @@ fn tell(context: &Context, plan: &RebuildPlan, report: &RebuildReport, elapsed: 
             size(report.bytes),
             format::span(elapsed)
         ))?;
+    }
+    if report.commits > 0 {
+        context.ui.say(&format!("put {} anew", count(report.commits, "commit")))?;
+    }
+    if report.trash_failed > 0 {
+        let chunks = count(report.trash_failed, "chunk");
+        context.ui.warn(&format!("{chunks} of versions in the trash could not be made whole"));
     }
     if report.crowded > 0 {
         context.ui.warn(&format!(
@@ -139,6 +154,9 @@ fn outcome(plan: &RebuildPlan, report: &RebuildReport, options: &RebuildOptions)
     }
     if report.failed > 0 {
         return Err(partial(report.failed, all, "chunk"));
+    }
+    if report.commits_failed > 0 {
+        return Err(partial(report.commits_failed, plan.commits.len() as u64, "commit"));
     }
     if !plan.suspect.is_empty() && !options.accept_loss {
         return Err(Error::new(ErrorKind::Partial, "shards that a remote suddenly misses were left alone")
@@ -176,21 +194,22 @@ async fn convert(
             if args.dry_run {
                 return context.ui.summary(json!({"dry_run": true, "plan": plan}));
             }
+            let mut stale = false;
             if let Some(file) = &mut file {
                 file.save()?;
-                let stale = context.change(pool.write_settings()).await?;
-                context.report_stale(pool, stale).await;
+                stale = context.change(pool.write_settings()).await?;
             }
             let progress = Progress::start(&context.ui, Items::Chunks, Files::Quiet, &context.cancel);
             let monitor = progress.monitor().clone();
             let done = pool.convert(&plan, &monitor).await;
             let tally = progress.finish();
+            // Of the settings and the chunks together.
+            context.report_stale(pool, stale || done.as_ref().is_ok_and(|report| report.stale)).await;
             let report = done.map_err(|error| {
                 interrupted(error, || {
                     format!("{}; the same command continues with the rest", done_of(&tally, "chunk", "converted"))
                 })
             })?;
-            context.report_stale(pool, report.stale).await;
             if report.chunks > 0 {
                 let what = amount(plan.files, report.bytes, report.bytes, tally.elapsed);
                 context.ui.say(&format!("converted {what} to {redundancy}; what it takes no longer is freed by gc"))?;

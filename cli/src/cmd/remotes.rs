@@ -108,6 +108,12 @@ async fn add(args: Add, context: &Context) -> Result<()> {
                 .hint("leave --crypt out: REMOTE may be a crypt remote itself"),
         });
     }
+    let known: Vec<usize> = args.remotes.iter().filter_map(|remote| config.index_of(remote)).collect();
+    if !known.is_empty() {
+        // Members are said to be such before the pool is looked at without them.
+        let labels: Vec<String> = known.iter().filter_map(|at| config.effective_remotes().get(*at).cloned()).collect();
+        context.with_pool(&config, async |pool: &std::sync::Arc<Pool>| pool.check_joining(&labels).await).await?;
+    }
     for (at, remote) in args.remotes.iter().enumerate() {
         // It stands there already when an earlier attempt was cut off.
         if config.index_of(remote).is_none() {

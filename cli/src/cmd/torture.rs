@@ -19,7 +19,7 @@ const SEEDS: u64 = 1000;
 /// Put rclonepool itself to the test: random operations on simulated remotes that fail
 ///
 /// Several machines with wrong clocks work on one pool at once: they store, move, delete, restore, verify,
-/// rebuild, rebalance, convert and free. Their remotes lie in memory; they fail, answer late, cut and flip bytes,
+/// rebuild, rebalance, drain, convert and free. Their remotes lie in memory; they fail, answer late, cut and flip bytes,
 /// are unmounted, exchanged, filled, set back and lost, and machines die in the middle. Nothing outside of this
 /// process is touched. What users were promised must hold: an acknowledged file reads back with the bytes that
 /// were written, a deleted one stays away, a change is seen whole or not at all.

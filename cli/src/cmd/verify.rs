@@ -5,6 +5,7 @@ use rclonepool_core::pool::care::{FileHealth, VerifyLevel, VerifyOptions, Verify
 use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
 use serde_json::json;
 
+use super::health::SUSPECT;
 use crate::context::Context;
 use crate::format::{count, head, printable, size};
 use crate::progress::{Files, Items, Progress};
@@ -125,6 +126,10 @@ fn print(out: &mut Out, report: &VerifyReport) -> Result<()> {
     for commit in &report.commits.damaged {
         out.line(&format!("  {}: {}: {}", head(&commit.remote), commit.object, commit.damage.as_str()))?;
     }
+    if report.trash.damaged > 0 {
+        let chunks = count(report.trash.chunks, "chunk");
+        out.line(&format!("  In the trash: of {chunks} {} damaged", are(report.trash.damaged, "shard")))?;
+    }
     files(out, &report.listed, report.unlisted)?;
     if report.outcome().is_none() {
         out.line("All is well.")?;
@@ -155,12 +160,15 @@ pub fn files(out: &mut Out, listed: &[FileHealth], unlisted: u64) -> Result<()> 
 
 /// Every command copies commits to the remotes that lack them.
 const COMMITS_COME_BACK: &str = "commits are read from the other remotes; every command copies them to a remote that \
-                                 lacks them (delete a corrupt one there first) and takes writes";
+                                 lacks them and takes writes";
+/// A corrupt copy is in the way of a good one.
+const COMMITS_ANEW: &str = "commits are read from the other remotes; `rclonepool rebuild` puts the corrupt ones anew";
 
 /// The error that the outcome amounts to.
 fn outcome(report: &VerifyReport) -> Result<()> {
     let Some(kind) = report.outcome() else { return Ok(()) };
     let (shards, commits) = (&report.shards, report.commits.damaged.len() as u64);
+    let suspect = report.remotes.iter().any(|remote| remote.suspect.is_some());
     let and_commits = if commits > 0 { format!(" and {}", count(commits, "commit")) } else { String::new() };
     let error = match kind {
         ErrorKind::Unrecoverable => {
@@ -169,13 +177,16 @@ fn outcome(report: &VerifyReport) -> Result<()> {
         }
         ErrorKind::Corrupt if shards.corrupt == 0 => {
             Error::new(kind, format!("bytes differ from what was stored: {}", count(commits, "commit")))
-                .hint(COMMITS_COME_BACK)
+                .hint(COMMITS_ANEW)
         }
         ErrorKind::Corrupt => Error::new(
             kind,
             format!("bytes differ from what was stored: {}{and_commits}", count(shards.corrupt, "shard")),
         )
-        .hint("reads do not use what is corrupt; `rclonepool rebuild` makes the shards anew"),
+        .hint(match suspect {
+            true => format!("reads do not use what is corrupt; {SUSPECT}"),
+            false => "reads do not use what is corrupt; `rclonepool rebuild` makes the shards anew".into(),
+        }),
         ErrorKind::Degraded => {
             let mut parts = Vec::new();
             if shards.damaged() > 0 {
@@ -184,25 +195,29 @@ fn outcome(report: &VerifyReport) -> Result<()> {
             if shards.misplaced > 0 {
                 parts.push(format!("{} more of a chunk on one remote than need be", are(shards.misplaced, "shard")));
             }
+            if report.trash.damaged > 0 {
+                parts.push(format!("{} damaged that only the trash needs", are(report.trash.damaged, "shard")));
+            }
             if commits > 0 {
                 parts.push(format!("{} missing or truncated on a remote", are(commits, "commit")));
             }
-            Error::new(kind, format!("{}; everything can still be read", parts.join(", "))).hint(
-                if report.remotes.iter().any(|remote| remote.suspect.is_some()) {
-                    "see that the SUSPECT remotes are what they should be; `rclonepool rebuild --all --accept-loss` \
-                     rebuilds what they miss"
-                } else if shards.damaged() > 0 {
-                    "`rclonepool rebuild` makes anew what is missing"
-                } else if shards.misplaced > 0 {
-                    "`rclonepool rebalance` puts them apart"
-                } else {
-                    COMMITS_COME_BACK
-                },
-            )
+            Error::new(kind, format!("{}; everything can still be read", parts.join(", "))).hint(if suspect {
+                SUSPECT
+            } else if shards.damaged() + report.trash.damaged > 0 {
+                "`rclonepool rebuild` makes anew what is missing"
+            } else if shards.misplaced > 0 {
+                "`rclonepool rebalance` puts them apart"
+            } else {
+                COMMITS_COME_BACK
+            })
         }
         _ if report.files.unavailable > 0 => {
             Error::new(kind, format!("{} not readable until remotes return", are(report.files.unavailable, "file")))
-                .hint("bring the remotes that are UNKNOWN back; nothing was taken for lost")
+                .hint(if suspect {
+                    SUSPECT
+                } else {
+                    "bring the remotes that are UNKNOWN back; nothing was taken for lost"
+                })
         }
         _ => Error::new(kind, "not everything could be looked at; nothing is known to be wrong")
             .hint("bring the remotes that are UNKNOWN back and verify again"),

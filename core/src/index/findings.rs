@@ -154,7 +154,7 @@ impl Index {
     }
 
     /// Does one thing for all of them, in one transaction.
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         items: impl IntoIterator<Item = T>,
         each: impl Fn(&rusqlite::Transaction<'_>, T) -> rusqlite::Result<usize>,

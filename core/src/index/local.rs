@@ -117,17 +117,51 @@ impl Index {
     /// # Errors
     /// Those of the database.
     pub fn held_by_all(&self) -> Result<BTreeMap<RemoteId, BTreeSet<CommitName>>> {
+        self.copies("SELECT remote, name FROM held")
+    }
+
+    /// The copies of commits that this machine found corrupt.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn spoiled(&self) -> Result<BTreeMap<RemoteId, BTreeSet<CommitName>>> {
+        self.copies("SELECT remote, name FROM spoiled")
+    }
+
+    fn copies(&self, sql: &str) -> Result<BTreeMap<RemoteId, BTreeSet<CommitName>>> {
         let connection = self.lock();
-        let mut statement = connection.prepare_cached("SELECT remote, name FROM held").map_err(failed)?;
+        let mut statement = connection.prepare_cached(sql).map_err(failed)?;
         let rows = statement
             .query_map([], |row| Ok((RemoteId(u128::from_be_bytes(row.get(0)?)), row.get::<_, String>(1)?)))
             .map_err(failed)?;
-        let mut held = BTreeMap::<RemoteId, BTreeSet<CommitName>>::new();
+        let mut copies = BTreeMap::<RemoteId, BTreeSet<CommitName>>::new();
         for row in rows {
             let (remote, name) = row.map_err(failed)?;
-            held.entry(remote).or_default().insert(name.parse()?);
+            copies.entry(remote).or_default().insert(name.parse()?);
         }
-        Ok(held)
+        Ok(copies)
+    }
+
+    /// Notes that a remote's copies of these commits are corrupt.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn note_spoiled<'a>(&self, remote: RemoteId, names: impl IntoIterator<Item = &'a CommitName>) -> Result<()> {
+        self.all(names, |db, name| {
+            db.prepare_cached("INSERT OR IGNORE INTO spoiled(remote, name) VALUES(?, ?)")?
+                .execute(params![id_bytes(remote.0), name.to_string()])
+        })
+    }
+
+    /// Forgets copies that are good, or gone.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn forget_spoiled<'a>(&self, remote: RemoteId, names: impl IntoIterator<Item = &'a CommitName>) -> Result<()> {
+        self.all(names, |db, name| {
+            db.prepare_cached("DELETE FROM spoiled WHERE remote = ? AND name = ?")?
+                .execute(params![id_bytes(remote.0), name.to_string()])
+        })
     }
 
     /// The commit that brought the version a path shows.

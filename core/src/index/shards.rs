@@ -34,6 +34,17 @@ impl Index {
         rows.collect::<rusqlite::Result<_>>().map_err(failed)
     }
 
+    /// Whether any version, live or not, refers to a chunk.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn is_referred(&self, chunk: ChunkId) -> Result<bool> {
+        self.lock()
+            .prepare_cached("SELECT 1 FROM refs WHERE chunk = ?")
+            .and_then(|mut s| s.exists([id_bytes(chunk.0)]))
+            .map_err(failed)
+    }
+
     /// The paths whose live version refers to a chunk.
     ///
     /// # Errors

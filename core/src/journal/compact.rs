@@ -11,13 +11,12 @@ use futures_util::stream::{self, StreamExt};
 use super::commit::{COMMIT_BYTES_MAX, Commit, CommitName, FEATURES};
 use super::membership::Reach;
 use super::record::{Entry, Record, canonical};
-use super::sync::{object, read_commit};
+use super::sync::{object, read_commit, read_copy};
 use super::{Journal, View};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::id::{ChunkId, Stamp};
 use crate::index::{Keep, Kept, KnownCommit, Mark};
 use crate::path::PoolPath;
-use crate::remote::read_whole;
 
 /// How many commits of one tier are merged.
 pub(super) const FAN_IN: usize = 16;
@@ -97,7 +96,11 @@ impl Journal {
     pub(crate) async fn settled_view(&self) -> Result<Option<View>> {
         let mut view = self.sync().await?;
         for _ in 0..SETTLE_TRIES {
-            if !view.complete || !self.complete_to_quorum(&view).await? {
+            if !view.complete {
+                return Ok(None);
+            }
+            self.mend(&view).await?;
+            if !self.complete_to_quorum(&view).await? {
                 return Ok(None);
             }
             let next = self.sync().await?;
@@ -219,9 +222,10 @@ impl Journal {
     ) -> Result<()> {
         let mut read_back = BTreeSet::new();
         for (id, remote) in self.handles(view) {
-            let read = read_whole(remote.as_ref(), &object(&self.manifest_prefix, merged)).await;
-            if read.and_then(|bytes| Commit::decode(merged, &bytes)).is_ok() {
-                read_back.insert(id);
+            match read_copy(&remote, &self.manifest_prefix, merged).await {
+                Ok(_) => drop(read_back.insert(id)),
+                Err(error) if error.kind() == ErrorKind::Corrupt => self.index.note_spoiled(id, [merged])?,
+                Err(_) => {}
             }
         }
         // Another disk may have lain there meanwhile: what was read back must be listed under its marker, too.

@@ -24,9 +24,12 @@ impl Journal {
         gone: &Held,
     ) -> Result<BTreeMap<CommitName, BTreeSet<RemoteId>>> {
         let mut holders = BTreeMap::<CommitName, BTreeSet<RemoteId>>::new();
+        let spoiled = self.index.spoiled()?;
         for (remote, names) in self.index.held_by_all()? {
-            let gone = gone.get(&remote);
-            for name in names.into_iter().filter(|name| gone.is_none_or(|gone| !gone.contains(name))) {
+            let lacks = |name: &CommitName| {
+                [gone, &spoiled].iter().any(|lacks| lacks.get(&remote).is_some_and(|names| names.contains(name)))
+            };
+            for name in names.into_iter().filter(|name| !lacks(name)) {
                 holders.entry(name).or_default().insert(remote);
             }
         }
@@ -52,7 +55,8 @@ impl Journal {
                 return Ok(false);
             };
             for (id, remote) in &handles {
-                let lacks = membership.reach(&held) < Reach::Quorum && !held.contains(id);
+                let spoiled = view.spoiled.get(id).is_some_and(|names| names.contains(&name));
+                let lacks = membership.reach(&held) < Reach::Quorum && !held.contains(id) && !spoiled;
                 let put = async { remote.put(&object(&self.manifest_prefix, &name), &Body::from(bytes.clone())).await };
                 if lacks && put.await.is_ok() {
                     self.index.note_held(*id, [&name], [])?;

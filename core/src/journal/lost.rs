@@ -41,7 +41,9 @@ impl Journal {
                 after.update(remote);
             }
         }
-        self.check_rest(&self.sync().await?, &rest)?;
+        let view = self.sync().await?;
+        self.check_rest(&view, &rest)?;
+        self.mend(&view).await?;
         // What one of them lacks is on its way since then.
         self.settle(Duration::MAX).await;
         let view = self.sync().await?;
@@ -100,7 +102,12 @@ impl Journal {
         for (name, _) in known.iter().filter(|(_, state)| **state != KnownCommit::Superseded) {
             let held: BTreeSet<RemoteId> =
                 view.held.iter().filter(|(_, commits)| commits.contains(name)).map(|(id, _)| *id).collect();
-            if held.is_disjoint(rest) && view.held.keys().filter(|id| rest.contains(id)).count() == rest.len() {
+            // A corrupt copy was good once: it is no proof that nobody ever had it.
+            let spoiled = view.spoiled.iter().any(|(id, names)| rest.contains(id) && names.contains(name));
+            if !spoiled
+                && held.is_disjoint(rest)
+                && view.held.keys().filter(|id| rest.contains(id)).count() == rest.len()
+            {
                 gone.insert(*name);
             } else if after.reach(&held) < Reach::Quorum {
                 return Err(Error::new(

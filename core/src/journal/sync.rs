@@ -1,6 +1,7 @@
 //! Listing the remotes, reading what is new, copying what one lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem::take;
 
 use bytes::Bytes;
 use futures_util::stream::{self, StreamExt};
@@ -12,7 +13,7 @@ use super::{Journal, VIEW_AGE_MAX, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
 use crate::index::KnownCommit;
-use crate::remote::{Body, Remote, SharedRemote, list_whole, read_whole};
+use crate::remote::{Body, ObjectMeta, Remote, SharedRemote, is_unfinished, list_whole, read_whole};
 
 /// How many commits are read from the remotes at once.
 const READS: usize = 16;
@@ -60,6 +61,10 @@ pub struct View {
     pub(crate) gone: BTreeMap<RemoteId, BTreeSet<CommitName>>,
     /// What an online member holds by name, and not in the size the name says.
     pub(crate) cut: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    /// What an online member holds by name, in the right size, and this machine has found corrupt there.
+    pub(crate) spoiled: BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    /// What puts of commits and markers that broke off left on an online member.
+    pub(crate) unfinished: BTreeMap<RemoteId, Vec<ObjectMeta>>,
     /// Commits that count and that fewer than W remotes hold, as far as this machine knows.
     pub(super) rare: BTreeSet<CommitName>,
     /// Members listed whole, nothing seen before missing.
@@ -111,6 +116,8 @@ pub(crate) struct Listing {
     pub commits: BTreeSet<CommitName>,
     /// Names whose objects have another size than the name says.
     pub cut: BTreeSet<CommitName>,
+    /// What puts of commits and markers that broke off left.
+    pub unfinished: Vec<ObjectMeta>,
 }
 
 impl Listing {
@@ -124,7 +131,9 @@ impl Listing {
             let Some(name) = object.name.strip_prefix(manifest_prefix).and_then(|n| n.strip_prefix('/')) else {
                 continue;
             };
-            if let Some(marker) = MarkerName::parse(name) {
+            if is_unfinished(name, is_object) {
+                listing.unfinished.push(object);
+            } else if let Some(marker) = MarkerName::parse(name) {
                 listing.markers.insert(marker);
             } else if let Some(Ok(commit)) = name.strip_prefix("commits/").map(str::parse::<CommitName>) {
                 // A truncated object keeps its name on some backends; its size gives it away.
@@ -176,16 +185,23 @@ impl Journal {
         // What is put while the listings are on their way may be missing in them.
         let noted = self.index.held_by_all()?;
         let mut listings = self.list_all().await;
-        let cut =
-            |listing: &mut Result<Listing>| listing.as_mut().map(|l| std::mem::take(&mut l.cut)).unwrap_or_default();
-        let cut: Vec<BTreeSet<CommitName>> = listings.iter_mut().map(cut).collect();
+        let mut aside = Vec::new();
+        for listing in &mut listings {
+            aside.push(listing.as_mut().map(|l| (take(&mut l.cut), take(&mut l.unfinished))).unwrap_or_default());
+        }
         let found = listings.into_iter().zip(&self.remotes);
         let found = found.map(|(listing, remote)| self.find(listing, remote)).collect::<Result<Vec<_>>>()?;
         let (remotes, mut held, epoch) = self.identities(found);
-        let cut = remotes.iter().zip(cut).filter_map(|(status, cut)| Some((status.id()?, cut))).collect();
+        let aside = remotes.iter().zip(aside).filter_map(|(status, (cut, unfinished))| {
+            let id = status.id()?;
+            Some(((id, cut), (id, unfinished)))
+        });
+        let (cut, unfinished) = aside.unzip();
         let mut view = View {
             remotes,
             cut,
+            spoiled: self.leave_spoiled(&mut held)?,
+            unfinished,
             complete: false,
             lacks: Vec::new(),
             notes: Vec::new(),
@@ -199,7 +215,7 @@ impl Journal {
             epoch,
         };
         self.check_new_markers(&mut view, &mut held).await?;
-        let unreadable = self.read_new(&held, &mut view).await?;
+        let unreadable = self.read_new(&mut held, &mut view).await?;
         self.judge(&mut view, &held, &noted, &unreadable)?;
         view.held = held;
         if self.rules.anti_entropy {
@@ -233,10 +249,36 @@ impl Journal {
         Ok(())
     }
 
-    /// Reads and merges the commits that are new; gives back what no remote could deliver, and why.
+    /// Takes what is known to be corrupt out of what is held; gives it back. What is not there any more, or does
+    /// not count any more, is forgotten.
+    fn leave_spoiled(
+        &self,
+        held: &mut BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    ) -> Result<BTreeMap<RemoteId, BTreeSet<CommitName>>> {
+        let mut spoiled = self.index.spoiled()?;
+        if spoiled.is_empty() {
+            return Ok(spoiled);
+        }
+        let known = self.index.known_commits()?;
+        spoiled.retain(|id, _| held.contains_key(id));
+        for (id, names) in &mut spoiled {
+            let commits = held.entry(*id).or_default();
+            let counts =
+                |name: &CommitName| commits.contains(name) && known.get(name) != Some(&KnownCommit::Superseded);
+            let over: Vec<CommitName> = names.iter().filter(|name| !counts(name)).copied().collect();
+            self.index.forget_spoiled(*id, &over)?;
+            names.retain(|name| !over.contains(name));
+            commits.retain(|name| !names.contains(name));
+        }
+        spoiled.retain(|_, names| !names.is_empty());
+        Ok(spoiled)
+    }
+
+    /// Reads and merges the commits that are new; gives back what no remote could deliver, and why. A copy that is
+    /// corrupt, where another is good, is held no longer.
     async fn read_new(
         &self,
-        held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
+        held: &mut BTreeMap<RemoteId, BTreeSet<CommitName>>,
         view: &mut View,
     ) -> Result<BTreeMap<CommitName, Error>> {
         let known = self.index.known_commits()?;
@@ -248,12 +290,21 @@ impl Journal {
         }
         let mut unreadable = BTreeMap::new();
         let handles = self.handles(view);
-        let (handles, held) = (&handles, held);
+        let (handles, holders) = (&handles, &*held);
         let mut reads = stream::iter(new)
-            .map(|name| async move { (name, read_commit(handles, held, &self.manifest_prefix, &name).await) })
+            .map(|name| async move {
+                let mut bad = Vec::new();
+                let read = read_from(handles, holders, &self.manifest_prefix, &name, &mut bad).await;
+                (name, read, bad)
+            })
             .buffered(READS);
+        let mut spoiled = Vec::new();
         let mut batch: Vec<(CommitName, Commit)> = Vec::new();
-        while let Some((name, read)) = reads.next().await {
+        while let Some((name, read, bad)) = reads.next().await {
+            // Which copy is the bad one shows where another is good.
+            if read.is_ok() {
+                spoiled.extend(bad.into_iter().map(|id| (id, name)));
+            }
             match read {
                 Ok((commit, _)) if commit.pool != self.pool => {
                     tracing::warn!("commit {name} speaks of pool {}; ignored", commit.pool);
@@ -270,7 +321,13 @@ impl Journal {
                 batch.clear();
             }
         }
+        drop(reads);
         self.index.apply(batch.iter().map(|(n, c)| (n, c)), &self.env.now())?;
+        for (id, name) in spoiled {
+            self.index.note_spoiled(id, [&name])?;
+            held.entry(id).or_default().remove(&name);
+            view.spoiled.entry(id).or_default().insert(name);
+        }
         Ok(unreadable)
     }
 
@@ -301,6 +358,9 @@ impl Journal {
             let before = noted.get(id).unwrap_or(&nothing);
             let (forget, gone): (BTreeSet<_>, BTreeSet<_>) =
                 before.difference(commits).copied().partition(|name| superseded(name));
+            // What is corrupt there is known all the same: nothing is hidden.
+            let spoiled = view.spoiled.get(id).unwrap_or(&nothing);
+            let gone: BTreeSet<_> = gone.difference(spoiled).copied().collect();
             // What is missing stays noted until it is seen again or superseded.
             let there = commits.difference(before).filter(|name| known.contains_key(name));
             self.index.note_held(*id, there, &forget)?;
@@ -353,8 +413,11 @@ impl Journal {
         let handles = self.handles(view);
         let all: BTreeSet<CommitName> = view.held.values().flatten().copied().collect();
         for (id, commits) in &view.held {
+            // What is corrupt there is put anew by care alone: it is deleted first.
+            let spoiled = view.spoiled.get(id);
             let missing: Vec<CommitName> = all
                 .difference(commits)
+                .filter(|name| spoiled.is_none_or(|spoiled| !spoiled.contains(name)))
                 .filter(|name| known.get(name).is_some_and(|state| *state != KnownCommit::Superseded))
                 .copied()
                 .collect();
@@ -382,6 +445,14 @@ impl Journal {
     }
 }
 
+/// Whether a name below the manifest prefix is a commit's or a marker's.
+fn is_object(name: &str) -> bool {
+    match name.strip_prefix("commits/") {
+        Some(commit) => commit.parse::<CommitName>().is_ok(),
+        None => MarkerName::parse(name).is_some(),
+    }
+}
+
 /// The object that holds a commit.
 pub(crate) fn object(manifest_prefix: &str, name: &CommitName) -> String {
     format!("{manifest_prefix}/commits/{name}")
@@ -394,22 +465,48 @@ pub(crate) async fn read_commit(
     manifest_prefix: &str,
     name: &CommitName,
 ) -> Result<(Commit, Bytes)> {
+    read_from(handles, held, manifest_prefix, name, &mut Vec::new()).await
+}
+
+/// As [`read_commit`]; adds the holders whose copies were corrupt to `bad`.
+async fn read_from(
+    handles: &BTreeMap<RemoteId, SharedRemote>,
+    held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
+    manifest_prefix: &str,
+    name: &CommitName,
+    bad: &mut Vec<RemoteId>,
+) -> Result<(Commit, Bytes)> {
     let mut failure = Error::new(ErrorKind::Unavailable, format!("no remote that holds commit {name} is online"));
     for (id, _) in held.iter().filter(|(_, commits)| commits.contains(name)) {
         let Some(remote) = handles.get(id) else { continue };
-        let read = async {
-            let bytes = read_whole(remote.as_ref(), &object(manifest_prefix, name)).await?;
-            Ok::<_, Error>((Commit::decode(name, &bytes)?, bytes))
-        };
-        match read.await {
+        match read_copy(remote, manifest_prefix, name).await {
             Ok(found) => return Ok(found),
             // No other copy of the same bytes will read differently.
             Err(error) if error.kind() == ErrorKind::FormatVersion => return Err(error),
             Err(error) => {
+                if error.kind() == ErrorKind::Corrupt {
+                    bad.push(*id);
+                }
                 failure = error.on_remote(remote.label());
                 tracing::info!("commit {name} is asked of another remote: {failure}");
             }
         }
     }
     Err(failure)
+}
+
+/// Reads a remote's copy of a commit, twice before it is called corrupt: a bit may have turned on the way.
+pub(crate) async fn read_copy(
+    remote: &SharedRemote,
+    manifest_prefix: &str,
+    name: &CommitName,
+) -> Result<(Commit, Bytes)> {
+    let read = || async {
+        let bytes = read_whole(remote.as_ref(), &object(manifest_prefix, name)).await?;
+        Ok::<_, Error>((Commit::decode(name, &bytes)?, bytes))
+    };
+    match read().await {
+        Err(error) if error.kind() == ErrorKind::Corrupt => read().await,
+        read => read,
+    }
 }

@@ -9,6 +9,7 @@ mod gc;
 mod heal;
 mod health;
 mod inventory;
+mod leftover;
 mod live;
 mod orphans;
 mod rebuild;
@@ -24,6 +25,7 @@ pub use convert::{ConvertPlan, ConvertReport};
 pub use gc::{GcOptions, GcReport};
 pub use health::{Counts, FileHealth, FileState, HealthOptions, HealthReport, Held, RemoteHealth, StateCounts};
 pub use inventory::{Inventory, ShardObject};
+pub use leftover::Leftover;
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use live::Times;
 pub use live::{GRACE_MS, Orphan, Stage};
@@ -32,5 +34,7 @@ pub use rebuild::{DamagedChunk, DamagedRemote, RebuildOptions, RebuildPlan, Rebu
 pub use repair::RepairReport;
 pub use suspect::Suspect;
 pub use trash::{EmptyOptions, Restored, Trashed};
-pub use verify::{Checked, CommitCheck, CommitFinding, RemoteVerified, VerifyLevel, VerifyOptions, VerifyReport};
+pub use verify::{
+    Checked, CommitCheck, CommitFinding, RemoteVerified, TrashVerified, VerifyLevel, VerifyOptions, VerifyReport,
+};
 pub use watch::HealthWatch;

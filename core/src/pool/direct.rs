@@ -109,7 +109,7 @@ impl Pool {
     }
 
     fn give_up(&self, extent: &Extent, place: Place, error: &Error, begun: Begun) -> Begun {
-        tracing::warn!("chunk {}, shard {}: {error}", extent.chunk, place.index);
+        self.warn_of(place.remote, error, &format!("chunk {}, shard {}", extent.chunk, place.index));
         self.note_bad(extent.chunk, place, error);
         Begun { is_degraded: true, ..begun }
     }

@@ -329,7 +329,7 @@ impl ChunkReader {
                 };
                 let (place, last_resort) = (feed.place, feed.last_resort);
                 self.close_feed(index, row);
-                tracing::warn!("chunk {}, shard {index}: {error}", self.chunk.chunk);
+                self.pool.warn_of(place.remote, &error, &format!("chunk {}, shard {index}", self.chunk.chunk));
                 if error.kind() == ErrorKind::NotFound && self.pool.journal.rules().list_again {
                     self.list_again().await;
                 }

@@ -362,7 +362,8 @@ impl Pool {
                     return Ok(Place { index, copy: target.copy, remote: target.id, nonce });
                 }
                 Err(error) => {
-                    tracing::warn!("shard {index} of chunk {chunk} goes to another remote: {error}");
+                    let what = format!("shard {index} of chunk {chunk} could not be put where it was to lie");
+                    self.warn_of(target.id, &error, &what);
                     target = plan.substitute(&target, body.size(), error)?;
                 }
             }

@@ -15,7 +15,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt, TryStreamExt};
 
-use super::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name};
+use super::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name, check_stored_name};
 use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use tree::{Tree, Walk};
@@ -95,7 +95,8 @@ impl Remote for DirectoryRemote {
     }
 
     async fn delete(&self, name: &str) -> Result<()> {
-        let name = self.checked(name)?;
+        check_stored_name(name).map_err(|e| e.on_remote(&self.tree.label))?;
+        let name = name.to_owned();
         self.blocking(move |tree| tree.delete(&name)).await
     }
 

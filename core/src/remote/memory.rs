@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use super::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name};
+use super::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name, check_stored_name};
 use crate::error::{Error, ErrorKind, Result};
 
 /// Pieces a stream comes in, so that readers meet objects in more than one piece.
@@ -192,7 +192,7 @@ impl Remote for MemoryRemote {
     }
 
     async fn delete(&self, name: &str) -> Result<()> {
-        self.checked(name)?;
+        check_stored_name(name).map_err(|e| e.on_remote(&self.label))?;
         self.store.remove(name);
         Ok(())
     }

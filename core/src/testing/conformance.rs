@@ -324,8 +324,13 @@ pub async fn bad_names(remote: &dyn Remote) {
         assert_kind(remote.put(name, &body), bad, remote, "put").await;
         assert_kind(remote.get(name, None), bad, remote, "get").await;
         assert_kind(remote.stat(name), bad, remote, "stat").await;
+        if name.ends_with(".partial") {
+            // What a put that broke off left may be deleted.
+            remote.delete(name).await.unwrap_or_else(|e| panic!("delete {name}: {e:?}"));
+            continue;
+        }
         assert_kind(remote.delete(name), bad, remote, "delete").await;
-        if !name.is_empty() && !name.ends_with(".partial") {
+        if !name.is_empty() {
             assert_kind(remote.list(name), bad, remote, "list").await;
         }
     }

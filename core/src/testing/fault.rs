@@ -104,6 +104,11 @@ impl Faults {
         self.lock().lost = on;
     }
 
+    /// Whether the account is gone.
+    pub fn is_lost(&self) -> bool {
+        self.lock().lost
+    }
+
     /// Puts and deletes fail with `Auth`.
     pub fn set_read_only(&self, on: bool) {
         self.lock().read_only = on;

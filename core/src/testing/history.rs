@@ -107,6 +107,12 @@ impl Witness {
         self.lock().quorum = quorum;
     }
 
+    /// As [`Witness::set_quorum`], where membership may change: fewer may do from now on.
+    pub fn lower_quorum(&self, quorum: usize) {
+        let mut state = self.lock();
+        state.quorum = state.quorum.min(quorum);
+    }
+
     /// Notes a failed call.
     pub fn trouble(&self, remote: usize) {
         let now = self.clock.ms();

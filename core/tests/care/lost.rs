@@ -212,3 +212,29 @@ async fn no_acknowledged_file_is_missed_when_no_more_are_lost_than_tolerated() {
     }
     assert!(released > 60 && full > 600, "{released} {full}");
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_nobody_needs_is_no_loss_and_what_is_done_is_not_done_again() {
+    let world = World::new(4, "parity:2+1".parse().unwrap(), 100_000, 8);
+    let id = world.init().await.unwrap();
+    let pool = world.open(id).await.unwrap();
+    put(&pool, "/f", &content(1, 400_000)).await;
+    let before = pool.plan_loss(&names(&["m2:"])).await.unwrap();
+    put(&pool, "/gone", &content(2, 900_000)).await;
+    assert!(pool.plan_loss(&names(&["m2:"])).await.unwrap().shards > before.shards);
+    pool.delete(&crate::path("/gone"), false).await.unwrap();
+    let plan = pool.plan_loss(&names(&["m2:"])).await.unwrap();
+    assert_eq!((plan.shards, plan.bytes), (before.shards, before.bytes));
+    world.faults[2].set_lost(true);
+    pool.sync().await.unwrap();
+    pool.remove_lost(&names(&["m2:"])).await.unwrap();
+    pool.close().await;
+    // Again: nothing is lost with it, and nothing is written.
+    let plan = pool.plan_loss(&names(&["m2:"])).await.unwrap();
+    assert_eq!((plan.gone, plan.shards, plan.unreadable), (names(&["m2:"]), 0, 0));
+    let objects = || world.stores.iter().map(|store| store.names().len()).sum::<usize>();
+    let lie = objects();
+    assert_eq!(pool.remove_lost(&names(&["m2:"])).await.unwrap().removed.len(), 1);
+    pool.close().await;
+    assert_eq!(objects(), lie);
+}

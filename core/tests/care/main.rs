@@ -2,16 +2,19 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod balance;
+mod commits;
 mod convert;
 mod drain;
 mod freeing;
 mod gc;
 mod health;
+mod leftovers;
 mod lost;
 mod rebuild;
 mod repair;
 mod simulation;
 mod trash;
+mod trouble;
 mod verify;
 mod watch;
 

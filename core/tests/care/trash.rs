@@ -9,7 +9,7 @@ use rclonepool_core::journal::Limits;
 use rclonepool_core::pool::DeleteOptions;
 use rclonepool_core::pool::care::EmptyOptions;
 use rclonepool_core::testing::world::World;
-use rclonepool_core::{ErrorKind, Pool};
+use rclonepool_core::{ErrorKind, Monitor, Pool};
 
 use crate::{DAY, content, gc, get, objects, path, put, try_put};
 
@@ -258,4 +258,50 @@ async fn nothing_marked_is_restored() {
     gc(&early).await.unwrap();
     late.sync().await.unwrap();
     assert!(late.trash(None).unwrap().is_empty());
+}
+
+/// What may still be restored is kept whole, too.
+#[tokio::test(start_paused = true)]
+async fn versions_in_the_trash_are_verified_and_rebuilt() {
+    use rclonepool_core::pool::care::{RebuildOptions, VerifyLevel, VerifyOptions};
+    let mut world = World::new(4, "parity:2+1".parse().unwrap(), 100_000, 31);
+    world.settings.trash_hours = 24;
+    let id = world.init().await.unwrap();
+    let pool = world.open(id).await.unwrap();
+    put(&pool, "/kept", &content(1, 250_000)).await;
+    put(&pool, "/gone", &content(2, 250_000)).await;
+    let lay = crate::shards(&pool, "/gone").await;
+    pool.delete(&path("/gone"), false).await.unwrap();
+    crate::remove(&world, &lay[0][0]);
+    let flipped = &lay[1][1];
+    assert!(world.stores[crate::store_of(&world, &flipped.object).unwrap()].flip(&flipped.object, 9));
+    world.pass(Duration::from_secs(60));
+    let verify = async |level| {
+        let options = VerifyOptions { level, ..VerifyOptions::default() };
+        pool.verify(&options, &Monitor::default()).await.unwrap()
+    };
+    let report = verify(VerifyLevel::Quick).await;
+    assert_eq!((report.trash.chunks, report.trash.damaged, report.shards.damaged()), (3, 1, 0));
+    assert_eq!((report.outcome(), report.files.healthy, report.checked.files), (Some(ErrorKind::Degraded), 1, 1));
+    assert_eq!(verify(VerifyLevel::Deep).await.trash.damaged, 2);
+    let options = RebuildOptions { all: true, ..RebuildOptions::default() };
+    let plan = pool.plan_rebuild(&options, &Monitor::default()).await.unwrap();
+    assert_eq!((plan.chunks.len(), plan.trash), (2, 2));
+    let done = pool.rebuild(&plan, &Monitor::default()).await.unwrap();
+    assert_eq!((done.chunks, done.shards, done.trash_failed), (2, 2, 0));
+    assert_eq!(verify(VerifyLevel::Deep).await.outcome(), None);
+    // One more away than was damaged before: what was rebuilt is what counts.
+    crate::remove(&world, &lay[0][1]);
+    assert!(pool.restore(&path("/gone"), None, None).await.is_ok());
+    assert_eq!(get(&pool, "/gone").await.unwrap(), content(2, 250_000));
+    // A chunk of the trash that is beyond help fails nothing.
+    pool.delete(&path("/gone"), false).await.unwrap();
+    for shard in &lay[2] {
+        crate::remove(&world, shard);
+    }
+    verify(VerifyLevel::Quick).await;
+    let plan = pool.plan_rebuild(&RebuildOptions::default(), &Monitor::default()).await.unwrap();
+    let done = pool.rebuild(&plan, &Monitor::default()).await.unwrap();
+    assert_eq!((done.failed, done.unrecoverable, done.trash_failed), (0, 0, 1), "{done:?}");
+    assert_eq!(verify(VerifyLevel::Quick).await.files.lost, 0);
 }

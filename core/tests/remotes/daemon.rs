@@ -95,6 +95,31 @@ async fn killed_in_mid_put_and_mid_get() {
     rclone.close().await;
 }
 
+/// What a killed rclone leaves has the name that space is freed by, is listed, and can be deleted.
+#[tokio::test(flavor = "multi_thread")]
+async fn killed_in_mid_put_it_leaves_what_can_be_found_and_deleted() {
+    let home = Home::new();
+    let mut options = home.options();
+    options.flags = vec!["--bwlimit".into(), "4M".into()];
+    let rclone = Rclone::start(options).await.unwrap();
+    let remote = rclone.remote("disk:");
+    let pid = rclone.pid().await.unwrap();
+    let killer = async {
+        tokio::time::sleep(Duration::from_millis(800)).await;
+        kill(pid, rustix::process::Signal::KILL);
+    };
+    let body = content(1, 12 << 20).into();
+    let (put, ()) = tokio::join!(remote.put("d/0.1", &body), killer);
+    assert_eq!(put.unwrap_err().kind(), ErrorKind::Unavailable);
+    let found: Vec<_> = remote.list("d").await.unwrap().try_collect().await.unwrap();
+    let [left] = &found[..] else { panic!("{found:?}") };
+    let random = left.name.strip_prefix("d/0.1.").and_then(|name| name.strip_suffix(".partial")).unwrap();
+    assert!(random.len() == 8 && random.bytes().all(|b| b.is_ascii_alphanumeric()), "{random}");
+    remote.delete(&left.name).await.unwrap();
+    assert!(files_below(&home.path("disk")).is_empty());
+    rclone.close().await;
+}
+
 #[tokio::test]
 async fn started_again_as_often_as_it_dies() {
     let home = Home::new();

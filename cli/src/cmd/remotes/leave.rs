@@ -146,8 +146,16 @@ fn tell_drain(context: &Context, plan: &DrainPlan) -> Result<()> {
 
 /// Says what declaring remotes lost costs, and asks.
 async fn ask_loss(context: &Context, plan: &LossPlan, dry_run: bool) -> Result<()> {
-    let names: Vec<String> = plan.remotes.iter().map(|name| format::printable(&redact_remote(name))).collect();
+    let going = plan.remotes.iter().filter(|name| !plan.gone.contains(name));
+    let names: Vec<String> = going.map(|name| format::printable(&redact_remote(name))).collect();
     let names = names.join(", ");
+    for remote in &plan.gone {
+        context.ui.say(&format!("{}: the pool let go of it before", format::head(&redact_remote(remote))))?;
+    }
+    if names.is_empty() {
+        // Nothing more is lost; what broke off is completed.
+        return if dry_run { context.ui.summary(json!({"dry_run": true, "plan": plan})) } else { Ok(()) };
+    }
     context.ui.say(&format!(
         "{}: {}, {} count as missing then",
         format::head(&names),

@@ -43,8 +43,10 @@ pub struct GcReport {
     pub marked: u64,
     /// Chunks, and single objects, that were dropped for good.
     pub dropped: u64,
-    /// Objects deleted.
+    /// Objects deleted, leftovers included.
     pub objects: u64,
+    /// Leftovers of puts that broke off, deleted.
+    pub leftovers: u64,
     /// Their bytes.
     pub reclaimed: u64,
     /// Objects that could not be deleted now; a later run finds them.
@@ -113,6 +115,10 @@ impl Pool {
                 let left = if orphan.stage == Stage::Unmarked { times.grace_ms } else { orphan.left_ms };
                 report.waiting += orphan.bytes;
                 report.next_ms = Some(report.next_ms.map_or(left, |next| next.min(left)));
+            }
+            for leftover in survey.leftovers.iter().filter(|leftover| leftover.left_ms > 0) {
+                report.waiting += leftover.bytes;
+                report.next_ms = Some(report.next_ms.map_or(leftover.left_ms, |next| next.min(leftover.left_ms)));
             }
             report.unknown = survey.unknown.iter().map(|id| self.remote_label(*id)).collect();
             drop(lock);
@@ -200,24 +206,29 @@ impl Pool {
             self.on_quorum(survey, drops.into_iter().map(record).collect()).await?;
         }
         let gone = survey.orphans.iter().filter(|o| matches!(o.stage, Stage::Due | Stage::Dropped));
-        let objects: Vec<_> = gone.flat_map(|orphan| orphan.objects.iter().copied()).collect();
+        let objects = gone
+            .flat_map(|orphan| &orphan.objects)
+            .map(|(id, object)| (*id, self.shard_object(object.chunk, object.index, object.nonce), object.size, false));
+        let leftovers = survey.leftovers.iter().filter(|leftover| leftover.left_ms == 0);
+        let leftovers = leftovers.map(|leftover| (leftover.id, leftover.object.clone(), leftover.bytes, true));
+        let objects: Vec<_> = objects.chain(leftovers).collect();
         let mut deletes = stream::iter(objects)
-            .map(|(id, object)| async move {
-                let name = self.shard_object(object.chunk, object.index, object.nonce);
+            .map(|(id, name, size, leftover)| async move {
                 let deleted = match survey.view.handle(id, self.journal.remotes()) {
                     Some(remote) => remote.delete(&name).await,
                     None => Err(Error::new(ErrorKind::Unavailable, "offline")),
                 };
-                (id, object, deleted)
+                (id, size, leftover, deleted)
             })
             .buffer_unordered(DELETES);
         let mut told = BTreeSet::new();
-        while let Some((id, object, deleted)) = monitor.run(async { Ok(deletes.next().await) }).await? {
+        while let Some((id, size, leftover, deleted)) = monitor.run(async { Ok(deletes.next().await) }).await? {
             match deleted {
                 Ok(()) => {
                     report.objects += 1;
-                    report.reclaimed += object.size;
-                    monitor.progress(object.size, 1);
+                    report.leftovers += u64::from(leftover);
+                    report.reclaimed += size;
+                    monitor.progress(size, 1);
                 }
                 Err(error) => {
                     report.failed += 1;

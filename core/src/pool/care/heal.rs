@@ -56,12 +56,12 @@ impl Pool {
         self.index.findings()
     }
 
-    /// Rebuilds the damaged shards this machine knows of, one chunk at a time.
+    /// Rebuilds the damaged shards this machine knows of, one chunk at a time, and corrupt copies of commits.
     ///
     /// # Errors
     /// As [`Pool::rebuild`].
     pub async fn heal_noted(self: &Arc<Self>, monitor: &Monitor) -> Result<RebuildReport> {
-        if self.damage()?.is_empty() {
+        if self.damage()?.is_empty() && self.index.spoiled()?.is_empty() {
             return Ok(RebuildReport::default());
         }
         let plan = self.plan_rebuild(&RebuildOptions::default(), monitor).await?;

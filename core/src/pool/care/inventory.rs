@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::journal::record::Place;
 use crate::pool::Pool;
-use crate::remote::SharedRemote;
+use crate::remote::{ObjectMeta, SharedRemote, is_unfinished};
 
 /// A shard object in a listing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -37,10 +37,17 @@ impl ShardObject {
     }
 }
 
+/// Whether the name of an object below the data prefix is a shard's.
+fn is_shard(name: &str) -> bool {
+    ShardObject::parse(name, 0).is_some()
+}
+
 /// The shard objects on the online remotes, and who could not be listed.
 #[derive(Debug, Default)]
 pub struct Inventory {
     listed: BTreeMap<RemoteId, Vec<ShardObject>>,
+    /// What puts of shards that broke off left.
+    pub(super) unfinished: BTreeMap<RemoteId, Vec<ObjectMeta>>,
     /// Remotes that could not be listed whole: what lies there is UNKNOWN, never missing.
     pub unknown: BTreeMap<RemoteId, Error>,
 }
@@ -56,7 +63,10 @@ impl Inventory {
         let mut inventory = Self::default();
         for (id, listing) in join_all(listings).await {
             match listing {
-                Ok(objects) => drop(inventory.listed.insert(id, objects)),
+                Ok((objects, unfinished)) => {
+                    inventory.listed.insert(id, objects);
+                    inventory.unfinished.insert(id, unfinished);
+                }
                 Err(error) => drop(inventory.unknown.insert(id, error)),
             }
         }
@@ -80,16 +90,22 @@ impl Inventory {
     }
 }
 
-async fn list(remote: SharedRemote, data_prefix: &str) -> Result<Vec<ShardObject>> {
+async fn list(remote: SharedRemote, data_prefix: &str) -> Result<(Vec<ShardObject>, Vec<ObjectMeta>)> {
     let mut listing = remote.list(data_prefix).await?;
-    let mut objects = Vec::new();
+    let (mut objects, mut unfinished) = (Vec::new(), Vec::new());
     while let Some(object) = listing.next().await {
         let object = object?;
-        let name = object.name.strip_prefix(data_prefix).and_then(|name| name.strip_prefix('/'));
-        objects.extend(name.and_then(|name| ShardObject::parse(name, object.size)));
+        let Some(name) = object.name.strip_prefix(data_prefix).and_then(|name| name.strip_prefix('/')) else {
+            continue;
+        };
+        if is_unfinished(name, is_shard) {
+            unfinished.push(object);
+        } else {
+            objects.extend(ShardObject::parse(name, object.size));
+        }
     }
     objects.sort_unstable();
-    Ok(objects)
+    Ok((objects, unfinished))
 }
 
 #[cfg(test)]

@@ -1,24 +1,27 @@
 //! What is garbage, and how far it is on its way out: the journal held against what lies on the remotes.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::suspect::{self, Look};
-use super::{Inventory, ShardObject};
+use super::{Inventory, Leftover, ShardObject};
 use crate::env::Moment;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, RemoteId};
 use crate::index::{Census, Keep, Mark, ObjectState};
 use crate::journal::View;
 use crate::pool::Pool;
+use crate::remote::ObjectMeta;
 
 /// How long nothing is done about a mark, or about an object that no record names: 24 hours, far above how
 /// long listings of any backend lag behind.
 pub const GRACE_MS: u64 = 24 * 3600 * 1000;
 /// How long what an interrupted upload of this machine stored is kept for it.
 const RESUME_MS: u64 = 7 * 24 * 3600 * 1000;
+/// How many chunks are looked up at a time.
+const PAGE: usize = 1024;
 /// How often is looked anew while other processes commit.
 const TRIES: usize = 5;
 
@@ -74,6 +77,8 @@ pub(super) struct Survey {
     pub view: Arc<View>,
     /// What nobody needs.
     pub orphans: Vec<Orphan>,
+    /// What puts that broke off left.
+    pub leftovers: Vec<Leftover>,
     /// Members whose objects are not known now.
     pub unknown: BTreeSet<RemoteId>,
     /// Suspect remotes whose loss the user accepts.
@@ -91,6 +96,31 @@ impl Pool {
     pub(in crate::pool) fn keep_by(&self) -> Result<Keep> {
         let (now, shadow) = (self.env.now(), self.journal.rules().shadow);
         Ok(Keep { now, trash_ms: self.trash_ms()?, upload_ms: GRACE_MS, shadow })
+    }
+
+    /// The chunks that no file shows and the trash needs.
+    pub(super) fn trashed_chunks(&self) -> Result<HashSet<ChunkId>> {
+        if self.trash_ms()? == 0 {
+            return Ok(HashSet::new());
+        }
+        let mut trashed = self.index.census(&self.keep_by()?, |census| Ok(census.live.clone()))?;
+        let mut after = None;
+        loop {
+            let page = self.index.live_chunks(after, PAGE)?;
+            trashed.retain(|chunk| page.binary_search(chunk).is_err());
+            after = page.last().copied();
+            if page.len() < PAGE {
+                break;
+            }
+        }
+        // What an upload under way stored is nobody's version yet.
+        let mut referred = HashSet::new();
+        for chunk in trashed {
+            if self.index.chunk(chunk)?.is_some() && self.index.is_referred(chunk)? {
+                referred.insert(chunk);
+            }
+        }
+        Ok(referred)
     }
 
     /// A settled view, which nothing is freed without.
@@ -159,10 +189,11 @@ impl Pool {
                 accepted.push(remote);
             }
             if let Some(orphans) = found {
+                let leftovers = self.judge_leftovers(&inventory, &view, &listed, times, &mut waits);
                 let over = waits.over(&listed);
                 let new = waits.needed.iter().filter(|key| !waits.known.contains_key(*key)).map(Vec::as_slice);
                 self.index.note_waits(new, over.iter().map(Vec::as_slice), &self.env.now())?;
-                return Ok(Survey { view, orphans, unknown, accepted });
+                return Ok(Survey { view, orphans, leftovers, unknown, accepted });
             }
         }
         Err(Error::new(ErrorKind::Busy, "other processes keep writing to the pool").hint("repeat it a little later"))
@@ -246,6 +277,28 @@ impl Pool {
         Ok(orphans)
     }
 
+    /// What puts that broke off left, and for how long it is left alone: one that still grows is under way.
+    fn judge_leftovers(
+        &self,
+        inventory: &Inventory,
+        view: &View,
+        listed: &BTreeMap<RemoteId, &[ShardObject]>,
+        times: Times,
+        waits: &mut Waits,
+    ) -> Vec<Leftover> {
+        let now = self.env.now();
+        let all = inventory.unfinished.iter().chain(&view.unfinished).filter(|(id, _)| listed.contains_key(id));
+        all.flat_map(|(id, objects)| objects.iter().map(|object| (*id, object)))
+            .map(|(id, object)| Leftover {
+                id,
+                remote: self.remote_label(id),
+                object: object.name.clone(),
+                bytes: object.size,
+                left_ms: times.age_ms.saturating_sub(waits.age(leftover_key(id, object), &now)),
+            })
+            .collect()
+    }
+
     /// Whether somebody needs the chunk.
     fn is_live(&self, census: &Census<'_>, chunk: ChunkId) -> Result<bool> {
         // Without the second look what was garbage when it was marked stays garbage.
@@ -305,6 +358,14 @@ fn object_key(remote: RemoteId, object: &ShardObject) -> Vec<u8> {
     key.extend(object.chunk.0.to_be_bytes());
     key.push(object.index);
     key.extend(object.nonce.0.to_be_bytes());
+    key
+}
+
+fn leftover_key(remote: RemoteId, object: &ObjectMeta) -> Vec<u8> {
+    let mut key = vec![b'o'];
+    key.extend(remote.0.to_be_bytes());
+    key.extend(object.size.to_be_bytes());
+    key.extend(object.name.as_bytes());
     key
 }
 

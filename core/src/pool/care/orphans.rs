@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::live::{Orphan, Stage};
-use super::{GcOptions, ShardObject};
+use super::{GcOptions, Leftover, ShardObject};
 use crate::error::Result;
 use crate::id::RemoteId;
 use crate::monitor::Monitor;
@@ -16,6 +16,8 @@ use crate::pool::Pool;
 pub struct Orphans {
     /// Each chunk, or single object, with how far it is on its way out.
     pub orphans: Vec<Orphan>,
+    /// What puts that broke off left, under names that no object has.
+    pub leftovers: Vec<Leftover>,
     /// The same by remote.
     pub remotes: Vec<RemoteOrphans>,
     /// Remotes on which nothing could be looked for.
@@ -41,7 +43,13 @@ impl Orphans {
 
     /// All bytes.
     pub fn bytes(&self) -> u64 {
-        self.orphans.iter().map(|orphan| orphan.bytes).sum()
+        let leftovers: u64 = self.leftovers.iter().map(|leftover| leftover.bytes).sum();
+        leftovers + self.orphans.iter().map(|orphan| orphan.bytes).sum::<u64>()
+    }
+
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        self.orphans.is_empty() && self.leftovers.is_empty()
     }
 }
 
@@ -55,8 +63,9 @@ impl Pool {
         let survey = monitor.run(self.survey(times, options.accept_loss)).await?;
         let mut remotes = BTreeMap::<RemoteId, (u64, u64)>::new();
         let objects = survey.orphans.iter().flat_map(|orphan| &orphan.objects);
-        for (id, ShardObject { size, .. }) in objects {
-            let (count, bytes) = remotes.entry(*id).or_default();
+        let objects = objects.map(|(id, ShardObject { size, .. })| (*id, *size));
+        for (id, size) in objects.chain(survey.leftovers.iter().map(|leftover| (leftover.id, leftover.bytes))) {
+            let (count, bytes) = remotes.entry(id).or_default();
             *count += 1;
             *bytes += size;
         }
@@ -65,6 +74,7 @@ impl Pool {
             remotes: remotes.into_iter().map(remote).collect(),
             unknown: survey.unknown.iter().map(|id| self.remote_label(*id)).collect(),
             orphans: survey.orphans,
+            leftovers: survey.leftovers,
         })
     }
 }

@@ -5,18 +5,21 @@ mod perform;
 pub use perform::RebuildReport;
 pub(super) use perform::{Batch, STAGES};
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::Arc;
 
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
-use super::Inventory;
 use super::suspect::{self, Look};
+use super::{CommitFinding, Inventory};
 use crate::error::Result;
 use crate::id::{ChunkId, Nonce, RemoteId};
-use crate::index::{Damage, Finding};
+use crate::index::{Damage, Finding, KnownCommit};
+use crate::journal::View;
+use crate::journal::commit::CommitName;
 use crate::journal::record::{ChunkRecord, Place, RemoteState};
+use crate::journal::sync::object;
 use crate::monitor::Monitor;
 use crate::path::PoolPath;
 use crate::pool::Pool;
@@ -43,6 +46,8 @@ pub struct RebuildOptions {
 pub struct RebuildPlan {
     /// The chunks with damaged shards, those in most danger first.
     pub chunks: Vec<DamagedChunk>,
+    /// How many of them only the trash needs.
+    pub trash: u64,
     /// Bytes to put.
     pub write_bytes: u64,
     /// Bytes to read from the other shards.
@@ -57,6 +62,8 @@ pub struct RebuildPlan {
     pub(super) accepted: Vec<RemoteId>,
     /// Remotes of which nothing is known now; their shards are left alone.
     pub unknown: Vec<String>,
+    /// Commits whose copies on these remotes are known to be corrupt; none for a path.
+    pub commits: Vec<CommitFinding>,
     /// Objects of earlier rebuilds or moves that broke off, which another object stands for.
     #[serde(skip)]
     pub(super) leftovers: Vec<(ChunkId, Place)>,
@@ -114,11 +121,12 @@ impl Pool {
         let view = self.view().await;
         let online = view.online();
         let removed: BTreeSet<RemoteId> = self.gone_remotes()?;
-        let mut found = self.known_damage(wanted.as_ref(), &removed)?;
+        let trash = if wanted.is_none() { self.trashed_chunks()? } else { HashSet::new() };
+        let mut found = self.known_damage(wanted.as_ref(), &trash, &removed)?;
         let mut unknown = BTreeSet::new();
         if options.all || wanted.is_some() {
             let inventory = monitor.run(async { Ok(Inventory::take(self).await) }).await?;
-            self.each_chunk(wanted.as_ref(), |record| {
+            self.each_chunk(wanted.as_ref(), &trash, |record| {
                 for place in record.shards.iter().filter(|p| !removed.contains(&p.remote)) {
                     let expected = record.layout.shard_size(record.stored, usize::from(place.index));
                     let damage = match inventory.size(record.chunk, place) {
@@ -148,11 +156,34 @@ impl Pool {
         let mut plan = RebuildPlan {
             unknown: unknown.into_iter().map(|id| self.remote_label(id)).collect(),
             leftovers: self.leftovers(&found)?,
+            commits: if wanted.is_none() { self.spoiled_commits(&view)? } else { Vec::new() },
             ..RebuildPlan::default()
         };
         let found = self.leave_suspect(found, &removed, &looked, options, &mut plan)?;
         self.fill_plan(found, &mut plan)?;
+        plan.trash = plan.chunks.iter().filter(|damaged| trash.contains(&damaged.chunk)).count() as u64;
         Ok(plan)
+    }
+
+    /// The corrupt copies of commits this machine knows of, on remotes that are online.
+    fn spoiled_commits(&self, view: &View) -> Result<Vec<CommitFinding>> {
+        let spoiled = self.index.spoiled()?;
+        if spoiled.is_empty() {
+            return Ok(Vec::new());
+        }
+        let known = self.index.known_commits()?;
+        let mut found = Vec::new();
+        for (id, names) in spoiled {
+            let Some(remote) = view.handle(id, self.journal.remotes()) else { continue };
+            let counts = |name: &CommitName| known.get(name).is_some_and(|state| *state != KnownCommit::Superseded);
+            found.extend(names.into_iter().filter(counts).map(|name| CommitFinding {
+                remote: remote.label().into(),
+                id,
+                object: object(self.journal.manifest_prefix(), &name),
+                damage: Damage::Corrupt,
+            }));
+        }
+        Ok(found)
     }
 
     /// Members that left for good: what lay there is missing.
@@ -183,8 +214,16 @@ impl Pool {
         Ok(chunks)
     }
 
-    /// Calls `each` for the wanted chunks, else for all that are in use.
-    fn each_chunk(&self, wanted: Option<&BTreeSet<ChunkId>>, mut each: impl FnMut(&ChunkRecord)) -> Result<()> {
+    /// Calls `each` for the wanted chunks, else for all that are in use, and those of the trash.
+    fn each_chunk(
+        &self,
+        wanted: Option<&BTreeSet<ChunkId>>,
+        trash: &HashSet<ChunkId>,
+        mut each: impl FnMut(&ChunkRecord),
+    ) -> Result<()> {
+        for chunk in trash {
+            each(&self.chunk(*chunk)?.record);
+        }
         if let Some(wanted) = wanted {
             for chunk in wanted {
                 each(&self.chunk(*chunk)?.record);
@@ -208,6 +247,7 @@ impl Pool {
     fn known_damage(
         &self,
         wanted: Option<&BTreeSet<ChunkId>>,
+        trash: &HashSet<ChunkId>,
         removed: &BTreeSet<RemoteId>,
     ) -> Result<BTreeMap<(ChunkId, Nonce), Finding>> {
         let mut findings: BTreeMap<ChunkId, Vec<Finding>> = BTreeMap::new();
@@ -221,7 +261,8 @@ impl Pool {
         }
         let (mut found, mut over) = (BTreeMap::new(), Vec::new());
         for (chunk, findings) in findings {
-            if wanted.is_some_and(|wanted| !wanted.contains(&chunk)) || self.index.paths_of(chunk)?.is_empty() {
+            let needed = trash.contains(&chunk) || !self.index.paths_of(chunk)?.is_empty();
+            if wanted.is_some_and(|wanted| !wanted.contains(&chunk)) || !needed {
                 continue;
             }
             let Some(record) = self.index.chunk(chunk)?.map(|found| found.record) else { continue };

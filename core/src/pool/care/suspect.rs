@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::id::RemoteId;
-use crate::index::Index;
+use crate::index::{Damage, Index};
 use crate::journal::record::RemoteRecord;
 use crate::pool::Pool;
 
@@ -102,6 +102,31 @@ impl Pool {
     /// Those of the index.
     pub fn suspects(&self) -> Result<BTreeMap<RemoteId, Suspect>> {
         all(&self.index, &self.index.remotes()?)
+    }
+
+    /// The labels of remotes on which so much is noted as missing, by reads and the like, that a rebuild leaves it
+    /// alone until the user accepts the loss.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn would_be_suspect(&self) -> Result<Vec<String>> {
+        let mut absent: BTreeMap<RemoteId, u64> = BTreeMap::new();
+        for finding in self.damage()?.iter().filter(|finding| finding.damage == Damage::Missing) {
+            *absent.entry(finding.place.remote).or_default() += 1;
+        }
+        let mut suspects = Vec::new();
+        for (remote, used) in self.index.remote_use()? {
+            let absent = absent.get(&remote).copied().unwrap_or(0);
+            let much = match note(&self.index, remote)? {
+                Some(Note::Accepted) => false,
+                Some(Note::Suspect(_)) => true,
+                _ => is_suspect(absent, used.objects),
+            };
+            if much {
+                suspects.push(self.remote_label(remote));
+            }
+        }
+        Ok(suspects)
     }
 
     /// The user's word: what looks absent on this remote is lost. It holds for everything until the remote is found

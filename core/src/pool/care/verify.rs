@@ -100,6 +100,15 @@ pub struct RemoteVerified {
     pub suspect: Option<Suspect>,
 }
 
+/// What a verification found in the trash.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+pub struct TrashVerified {
+    /// Chunks that only versions in the trash need.
+    pub chunks: u64,
+    /// Their shard objects that are missing, truncated or corrupt.
+    pub damaged: u64,
+}
+
 /// What a verification found.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct VerifyReport {
@@ -115,6 +124,9 @@ pub struct VerifyReport {
     pub files: StateCounts,
     /// What is wrong with shard objects, known from earlier included.
     pub shards: Counts,
+    /// The same of what only the trash needs, which neither the files nor the shards above count; none for a part
+    /// of the pool.
+    pub trash: TrashVerified,
     /// What is wrong with commits.
     pub commits: CommitCheck,
     /// The members.
@@ -134,7 +146,7 @@ impl VerifyReport {
     /// (nothing is wrong but that something could not be looked at).
     pub fn outcome(&self) -> Option<ErrorKind> {
         let (shards, commits) = (&self.shards, &self.commits);
-        let damaged = shards.damaged() + shards.misplaced > 0 || !commits.damaged.is_empty();
+        let damaged = shards.damaged() + shards.misplaced + self.trash.damaged > 0 || !commits.damaged.is_empty();
         let suspect = self.remotes.iter().any(|remote| remote.suspect.is_some());
         let unknown =
             shards.unknown + commits.unknown > 0 || self.remotes.iter().any(|remote| remote.unknown.is_some());
@@ -221,7 +233,10 @@ impl<'a> Run<'a> {
     async fn new(pool: &'a Pool, options: &VerifyOptions) -> Result<Self> {
         let facts = pool.facts().await?;
         let (index, path) = (pool.index.clone(), options.path.clone());
-        let scope = blocking(move || scope_of(&index, &path)).await?;
+        let mut scope = blocking(move || scope_of(&index, &path)).await?;
+        if options.path.is_root() {
+            scope.trash = pool.trashed_chunks()?;
+        }
         let view = pool.view().await;
         let mut why: BTreeMap<RemoteId, String> = BTreeMap::new();
         for record in facts.records.iter().filter(|r| r.state != RemoteState::Removed) {
@@ -316,6 +331,10 @@ impl<'a> Run<'a> {
         let mut troubles: Troubles = self.facts.troubles(&index)?;
         troubles.extend(self.unknown.iter().map(|object| (*object, Trouble::Unknown)));
         let list = options.list;
+        // Files are worth what they are without it.
+        let inside = std::mem::take(&mut self.scope.trash);
+        let damaged = index.findings()?.iter().filter(|finding| inside.contains(&finding.chunk)).count() as u64;
+        let trash = TrashVerified { chunks: inside.len() as u64, damaged };
         let Self { facts, scope, .. } = self;
         let ailing = |worth: &super::health::assess::Worth| {
             worth.counts != Counts::default() || worth.state >= FileState::Unavailable
@@ -346,6 +365,7 @@ impl<'a> Run<'a> {
             state: health.state,
             files: health.files,
             shards: health.shards,
+            trash,
             commits,
             remotes: remotes.collect(),
             lacks: facts.lacks.unwrap_or_default(),

@@ -18,6 +18,23 @@ use crate::journal::{Journal, View};
 use crate::remote::SharedRemote;
 
 impl Pool {
+    /// Fails when one of these configured remotes is a member already, and here.
+    ///
+    /// # Errors
+    /// `AlreadyExists`; those of the index.
+    pub async fn check_joining(&self, labels: &[String]) -> Result<()> {
+        let (view, records) = (self.view().await, self.index.remotes()?);
+        for (status, remote) in view.remotes.iter().zip(self.journal.remotes()) {
+            let member = |r: &&RemoteRecord| Some(r.remote) == status.id() && r.state != RemoteState::Joining;
+            if labels.iter().any(|label| label == remote.label()) && records.iter().any(|r| member(&r)) {
+                return Err(Error::new(ErrorKind::AlreadyExists, "it is a member of this pool already")
+                    .on_remote(remote.label())
+                    .hint("nothing is left to do for it; name only remotes that are none yet"));
+            }
+        }
+        Ok(())
+    }
+
     /// Takes remotes into the pool, as one change. `config` already names them; `self` was opened
     /// without them.
     ///
@@ -53,6 +70,8 @@ impl Pool {
         remotes: &[SharedRemote],
         alone: bool,
     ) -> Result<MemberChange> {
+        // Members are said to be such first: without them there may be no view.
+        self.own_markers(settings, remotes).await?;
         let view = self.complete_view().await?;
         let own = self.own_markers(settings, remotes).await?;
         let changing: BTreeSet<RemoteId> = self.changing()?.iter().map(|r| r.remote).collect();
@@ -114,7 +133,9 @@ impl Pool {
                 remote.delete(&format!("{prefix}/{}", marker.object())).await?;
                 Ok(None)
             }
-            Some(_) => refused("of this pool", "it is a member: nothing is left to do but to configure it".into()),
+            Some(_) => {
+                refused("of this pool", "it is a member: nothing is left to do where the configuration names it".into())
+            }
         }
     }
 

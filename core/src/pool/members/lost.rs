@@ -10,6 +10,7 @@ use super::GRACE_MS;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RemoteId;
+use crate::index::KnownCommit;
 use crate::journal::marker::MarkerName;
 use crate::journal::record::{Record, RemoteRecord, RemoteState};
 use crate::journal::sync::Listing;
@@ -20,11 +21,13 @@ use crate::remote::SharedRemote;
 pub struct LossPlan {
     /// Their names.
     pub remotes: Vec<String>,
+    /// Those of them that were let go before: nothing more is lost with them.
+    pub gone: Vec<String>,
     /// Their ids.
     pub ids: Vec<RemoteId>,
     /// Those of them that are online: nothing says that they are lost.
     pub online: Vec<String>,
-    /// Shards that count as missing then.
+    /// Shards that count as missing then, of chunks that somebody needs.
     pub shards: u64,
     /// Their bytes.
     pub bytes: u64,
@@ -60,18 +63,23 @@ impl Pool {
         if left == 0 {
             return Err(Error::new(ErrorKind::InvalidArgument, "no remote would be left"));
         }
+        // What lay on those that are gone is missing already.
+        let going = lost.iter().filter(|r| r.state != RemoteState::Removed);
+        let leaving: BTreeSet<RemoteId> = going.map(|r| r.remote).collect();
         let removed: BTreeSet<RemoteId> = (self.index.remotes()?.into_iter())
             .filter(|r| r.state == RemoteState::Removed || ids.contains(&r.remote))
             .map(|r| r.remote)
             .collect();
+        let needed = self.index.census(&self.keep_by()?, |census| Ok(census.live.clone()))?;
         let (mut shards, mut bytes, mut unreadable) = (0, 0, 0);
         let mut after = None;
         loop {
             let page = self.index.placed(after, 1024)?;
             let Some(last) = page.last() else { break };
             after = Some(last.chunk);
-            for chunk in &page {
-                let here = chunk.shards.iter().filter(|(place, _)| ids.contains(&place.remote));
+            // Garbage is no loss.
+            for chunk in page.iter().filter(|placed| needed.contains(&placed.chunk)) {
+                let here = chunk.shards.iter().filter(|(place, _)| leaving.contains(&place.remote));
                 let (count, size) = here.fold((0, 0), |(count, sum), (_, size)| (count + 1, sum + size));
                 let kept = chunk.shards.iter().filter(|(place, _)| !removed.contains(&place.remote));
                 let indices: BTreeSet<u8> = kept.map(|(place, _)| place.index).collect();
@@ -81,6 +89,7 @@ impl Pool {
         }
         Ok(LossPlan {
             remotes: lost.iter().map(|r| r.label.clone()).collect(),
+            gone: lost.iter().filter(|r| r.state == RemoteState::Removed).map(|r| r.label.clone()).collect(),
             online: lost.iter().filter(|r| online.contains(&r.remote)).map(|r| r.label.clone()).collect(),
             ids: ids.into_iter().collect(),
             shards,
@@ -99,6 +108,10 @@ impl Pool {
     pub async fn remove_lost(&self, names: &[String]) -> Result<LossReport> {
         let records = self.losable(names).await?;
         let lost: BTreeSet<RemoteId> = records.iter().map(|r| r.remote).collect();
+        if records.iter().all(|r| r.state == RemoteState::Removed) && self.is_told_to_all().await? {
+            let removed = lost.into_iter().collect();
+            return Ok(LossReport { removed, joined: None, grace_left_ms: 0, forgotten: 0 });
+        }
         let view = self.view().await;
         let here: Vec<_> =
             lost.iter().filter_map(|id| Some((*id, view.handle(*id, self.journal.remotes())?))).collect();
@@ -115,6 +128,16 @@ impl Pool {
         self.sync().await?;
         let removed = lost.into_iter().collect();
         Ok(LossReport { removed, joined: None, grace_left_ms: 0, forgotten: gone.len() })
+    }
+
+    /// Whether every member is online and holds every commit: then no change is left half done.
+    async fn is_told_to_all(&self) -> Result<bool> {
+        let view = self.sync().await?;
+        let known = self.index.known_commits()?;
+        let mut counts = known.iter().filter(|(_, state)| **state != KnownCommit::Superseded).map(|(name, _)| name);
+        let members: Vec<RemoteId> = self.journal.membership()?.members().collect();
+        let everywhere = |name| members.iter().all(|id| view.held.get(id).is_some_and(|held| held.contains(name)));
+        Ok(view.complete && counts.all(everywhere))
     }
 
     /// Declares `old` lost for good and takes the remote `new` (as the configuration `config` names it) into the

@@ -96,7 +96,7 @@ async fn links_are_not_followed() {
 }
 
 #[tokio::test]
-async fn foreign_and_unfinished_files_are_not_listed() {
+async fn foreign_files_are_not_listed_and_unfinished_ones_can_be_deleted() {
     let dir = tempfile::tempdir().unwrap();
     let remote = DirectoryRemote::new(dir.path());
     remote.put("d/a", &vec![1, 2].into()).await.unwrap();
@@ -106,7 +106,14 @@ async fn foreign_and_unfinished_files_are_not_listed() {
     std::fs::create_dir(dir.path().join("d/odd name")).unwrap();
     std::fs::write(dir.path().join("d/odd name/x"), "x").unwrap();
     let found: Vec<_> = remote.list("").await.unwrap().try_collect().await.unwrap();
-    assert_eq!(found, [ObjectMeta { name: "d/a".into(), size: 2 }]);
+    let unfinished = ObjectMeta { name: "d/1.partial".into(), size: 1 };
+    assert_eq!(found.len(), 2);
+    assert!(found.contains(&ObjectMeta { name: "d/a".into(), size: 2 }) && found.contains(&unfinished));
+    remote.delete("d/1.partial").await.unwrap();
+    assert!(!dir.path().join("d/1.partial").exists());
+    for verb in [remote.stat("d/1.partial").await.err(), remote.put("d/1.partial", &vec![1].into()).await.err()] {
+        assert_eq!(verb.unwrap().kind(), ErrorKind::InvalidArgument);
+    }
     // A directory, and a file where a directory is needed, are no objects.
     assert_eq!(remote.stat("d").await.unwrap(), None);
     assert_eq!(remote.stat("d/a/b").await.unwrap(), None);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use super::copy::copy;
 use super::link::link;
 use crate::error::{Error, ErrorKind, Result};
-use crate::remote::{Body, ObjectMeta, PARTIAL, Usage, check_name};
+use crate::remote::{Body, ObjectMeta, PARTIAL, Usage, check_stored_name};
 
 /// The directory.
 #[derive(Debug)]
@@ -283,7 +283,7 @@ impl Walk {
             let kind = entry.file_type()?;
             if kind.is_dir() && crate::remote::check_dir(&name).is_ok() {
                 self.left.push(name);
-            } else if kind.is_file() && check_name(&name).is_ok() {
+            } else if kind.is_file() && check_stored_name(&name).is_ok() {
                 match entry.metadata() {
                     Ok(meta) => found.push(ObjectMeta { name, size: meta.len() }),
                     // Deleted since the directory was read.

@@ -20,7 +20,7 @@ use super::environment;
 use super::log::{LastLines, follow};
 use super::object::Item;
 use crate::error::{Error, ErrorKind, Result};
-use crate::remote::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name};
+use crate::remote::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name, check_stored_name};
 
 /// How much goes through a pipe at a time.
 const PIECE_BYTES: usize = 256 << 10;
@@ -220,7 +220,7 @@ impl Remote for RcloneCommandRemote {
     }
 
     async fn delete(&self, name: &str) -> Result<()> {
-        self.checked(name)?;
+        check_stored_name(name).map_err(|e| self.on(e))?;
         self.remove(name).await
     }
 
@@ -240,7 +240,7 @@ impl Remote for RcloneCommandRemote {
         let mut found = vec![];
         for item in self.parse::<Vec<Item>>(&output, dir)? {
             let name = if dir.is_empty() { item.path.clone() } else { format!("{dir}/{}", item.path) };
-            if check_name(&name).is_ok() {
+            if check_stored_name(&name).is_ok() {
                 let size = item.bytes().map_err(|e| self.on(e).at_path(&name))?;
                 found.push(Ok(ObjectMeta { name, size }));
             }

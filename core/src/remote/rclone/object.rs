@@ -15,7 +15,7 @@ use super::classify::{Attempt, Failure, error};
 use super::process::Daemon;
 use super::read::Download;
 use crate::error::{Error, ErrorKind, Result};
-use crate::remote::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name};
+use crate::remote::{Body, ByteStream, ObjectMeta, Remote, Usage, check_dir, check_name, check_stored_name};
 
 /// From this size on a put may be checked by asking for the size of what lies there: one request is
 /// nothing beside the transfer.
@@ -262,7 +262,7 @@ impl Remote for RcloneRemote {
     }
 
     async fn delete(&self, name: &str) -> Result<()> {
-        self.checked(name)?;
+        check_stored_name(name).map_err(|e| self.0.on(e))?;
         let daemon = self.0.daemon().await?;
         self.0.delete(&daemon, name).await
     }
@@ -288,7 +288,7 @@ impl Remote for RcloneRemote {
             },
         };
         let _ = daemon.rc.call::<Value>("core/stats-delete", &json!({ "group": group })).await;
-        let found = found.into_iter().filter(|item| check_name(&item.path).is_ok());
+        let found = found.into_iter().filter(|item| check_stored_name(&item.path).is_ok());
         let found: Result<Vec<_>> =
             found.map(|item| Ok(Ok(ObjectMeta { size: item.bytes()?, name: item.path }))).collect();
         Ok(stream::iter(found.map_err(|e| shared.on(e).at_path(dir))?).boxed())

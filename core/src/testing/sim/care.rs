@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::actions::{acknowledge, directory, file, running};
 use super::machine::Process;
-use super::plan::{DIRECTORIES, FILES, MODES};
+use super::plan::{DIRECTORIES, FILES, MODES, REMOTES_MOST};
 use crate::error::{ErrorKind, Result};
 use crate::monitor::{Event, Monitor};
 use crate::path::PoolPath;
@@ -37,23 +37,29 @@ pub enum Care {
     RestoreTree(usize),
     /// Empties the trash.
     EmptyTrash,
+    /// Moves everything off a remote, which leaves then.
+    Drain(usize),
+    /// Lets go of the remotes that are lost for good.
+    LetGo,
 }
 
 impl Care {
     pub(super) fn draw(random: &mut SplitMix) -> Self {
         let below = |random: &mut SplitMix, most: usize| random.below(most as u64) as usize;
         match random.below(100) {
-            0..=21 => Self::Rebuild { accept_loss: random.chance(0.5) },
-            22..=29 => Self::Heal,
-            30..=49 => Self::Rebalance,
-            50..=66 => Self::Convert {
+            0..=18 => Self::Rebuild { accept_loss: random.chance(0.5) },
+            19..=25 => Self::Heal,
+            26..=43 => Self::Rebalance,
+            44..=58 => Self::Convert {
                 path: random.chance(0.7).then(|| below(random, FILES.len())),
                 mode: below(random, MODES.len()),
             },
-            67..=79 => Self::Verify { deep: random.chance(0.5) },
-            80..=91 => Self::Restore(below(random, FILES.len())),
-            92..=96 => Self::RestoreTree(below(random, DIRECTORIES.len())),
-            _ => Self::EmptyTrash,
+            59..=69 => Self::Verify { deep: random.chance(0.5) },
+            70..=80 => Self::Restore(below(random, FILES.len())),
+            81..=85 => Self::RestoreTree(below(random, DIRECTORIES.len())),
+            86..=88 => Self::EmptyTrash,
+            89..=95 => Self::Drain(below(random, REMOTES_MOST)),
+            _ => Self::LetGo,
         }
     }
 
@@ -92,6 +98,23 @@ impl Care {
             }
             Self::Restore(path) => restore(process, n, file(*path)?).await,
             Self::RestoreTree(path) => restore(process, n, directory(*path)?).await,
+            Self::Drain(remote) => {
+                let at = remote % process.shared.world.faults.len();
+                fewer(process, 1)?;
+                // From now on it takes nothing new.
+                process.shared.witness.trouble_for_good(at);
+                let done = pool.drain(&format!("m{at}:"), false, true, &monitor).await?;
+                Ok(format!("{done:?}"))
+            }
+            Self::LetGo => {
+                let lost = process.shared.world.faults.iter().enumerate().filter(|(_, faults)| faults.is_lost());
+                let names: Vec<String> = lost.map(|(at, _)| format!("m{at}:")).collect();
+                if names.is_empty() {
+                    return Ok("nothing is lost".into());
+                }
+                fewer(process, names.len())?;
+                Ok(format!("{names:?}: {:?}", pool.remove_lost(&names).await?))
+            }
             Self::EmptyTrash => Ok(format!("{} versions gone", pool.empty_trash(&EmptyOptions::default()).await?)),
         }
     }
@@ -113,8 +136,18 @@ impl fmt::Display for Care {
             Self::Restore(path) => write!(f, "restore {}", file(path)),
             Self::RestoreTree(path) => write!(f, "restore below {}", DIRECTORIES[*path % DIRECTORIES.len()]),
             Self::EmptyTrash => f.write_str("empty the trash"),
+            Self::Drain(remote) => write!(f, "drain remote {remote}"),
+            Self::LetGo => f.write_str("let go of what is lost"),
         }
     }
+}
+
+/// Notes that so many members less may count from now on.
+fn fewer(process: &Process, gone: usize) -> Result<()> {
+    let members = process.pool.journal().membership()?.members().count().saturating_sub(gone);
+    let tolerated = process.pool.journal().index().pool()?.map_or(0, |pool| pool.redundancy.tolerated());
+    process.shared.witness.lower_quorum((members / 2 + 1).max(tolerated + 1).min(members));
+    Ok(())
 }
 
 async fn restore(process: &Arc<Process>, n: usize, path: PoolPath) -> Result<String> {

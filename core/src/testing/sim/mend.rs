@@ -9,6 +9,7 @@ use super::machine::Shared;
 use super::verdict::{Left, is_whole};
 use crate::error::{ErrorKind, Result};
 use crate::id::{ChunkId, RemoteId};
+use crate::journal::record::{RemoteRecord, RemoteState};
 use crate::monitor::{Event, Monitor};
 use crate::pool::Pool;
 use crate::pool::care::{RebuildOptions, VerifyLevel, VerifyOptions};
@@ -59,14 +60,20 @@ pub(super) async fn mend(shared: &Shared, fresh: &Arc<Pool>, merged: &Merged, le
     for line in said.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         shared.witness.line(format!("in the end the rebuild says: {line}"));
     }
-    if done.failed > 0 || done.chunks < repairable {
+    // Remotes that are being drained, or leave, take nothing.
+    let takes = |record: &RemoteRecord| {
+        matches!(record.state, RemoteState::Active | RemoteState::Joining)
+            && left.iter().any(|(id, _)| *id == record.remote)
+    };
+    let somebody = fresh.journal().index().remotes()?.iter().any(takes);
+    if somebody && (done.failed > 0 || done.chunks < repairable) {
         shared.witness.broken(MENDED, format!("of {repairable} chunks that can be mended: {done:?}"));
     }
     let deep = VerifyOptions { level: VerifyLevel::Deep, ..VerifyOptions::default() };
     let report = fresh.verify(&deep, &Monitor::default()).await?;
     let gone: BTreeSet<RemoteId> = report.remotes.iter().filter(|r| r.unknown.is_some()).map(|r| r.id).collect();
     for finding in fresh.damage()? {
-        if mendable.contains(&finding.chunk) && !gone.contains(&finding.place.remote) {
+        if somebody && mendable.contains(&finding.chunk) && !gone.contains(&finding.place.remote) {
             shared.witness.broken(MENDED, format!("after the rebuild a verification finds {finding:?}"));
         }
     }

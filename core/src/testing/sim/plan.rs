@@ -160,11 +160,14 @@ pub const FILES: [&str; 8] = ["/f0", "/f1", "/f2", "/d0/x", "/d0/y", "/d1/x", "/
 /// The directories that are stored, made and moved.
 pub const DIRECTORIES: [&str; 4] = ["/d0", "/d1", "/d0/s", "/d2"];
 
+/// A world has at most so many remotes, and at least three.
+pub(super) const REMOTES_MOST: usize = 5;
+
 impl Plan {
     /// Draws a plan.
     pub fn draw(seed: u64, options: &Options) -> Self {
         let mut random = SplitMix(seed ^ 0x9a1e_77e5);
-        let remotes = 3 + random.below(3) as usize;
+        let remotes = 3 + random.below(REMOTES_MOST as u64 - 2) as usize;
         let modes: &[Redundancy] = if remotes > 3 { &MODES } else { &MODES[..4] };
         let redundancy = modes[random.below(modes.len() as u64) as usize];
         let machines = 2 + random.below(2) as usize;

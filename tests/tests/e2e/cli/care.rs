@@ -255,9 +255,70 @@ fn a_damaged_commit_comes_back_as_the_hint_says() {
     std::fs::write(&path, damaged).unwrap();
     let error = machine.fails(22, &["verify", "--deep"]);
     assert!(error.contains("bytes differ from what was stored: 1 commit\n"), "{error}");
-    assert!(error.contains("delete a corrupt one there first"), "{error}");
-    std::fs::remove_file(&path).unwrap();
+    assert!(error.contains("`rclonepool rebuild` puts the corrupt ones anew"), "{error}");
     machine.ok(&["ls"]);
+    assert_ne!(std::fs::read(&path).unwrap(), good);
+    assert!(machine.ok(&["rebuild", "--dry-run"]).contains("corrupt, to be put anew"));
+    assert!(machine.ok(&["rebuild"]).contains("put 1 commit anew"));
     assert_eq!(std::fs::read(&path).unwrap(), good);
     whole(&machine, &[1, 2, 3], true);
+}
+
+/// A whole remote that cannot be read is told once, not once per chunk.
+#[test]
+fn a_remote_that_fails_is_told_once() {
+    let machine = Machine::with_pool(3, "parity:2+1", "64K");
+    machine.upload(content(1, 1_000_000), "/f");
+    let data = machine.path("disk1/rclonepool_data");
+    std::fs::rename(&data, machine.path("away")).unwrap();
+    // Neither a file nor a directory: nothing is known of what lies there.
+    std::os::unix::fs::symlink(machine.path("away"), &data).unwrap();
+    let outcome = machine.run(&["download", "/f", "f"]);
+    assert_eq!((outcome.code, machine.read("f")), (0, content(1, 1_000_000)), "{outcome:?}");
+    assert_eq!(outcome.stderr.lines().filter(|line| line.contains("symbolic links")).count(), 1, "{outcome:?}");
+}
+
+#[test]
+fn a_conversion_tells_once_that_it_is_stale() {
+    let machine = Machine::with_pool(3, "parity:2+1", "64K");
+    machine.upload(content(1, 300_000), "/f");
+    std::fs::rename(machine.path("disk3"), machine.path("away")).unwrap();
+    let outcome = machine.run(&["rebuild", "--redundancy", "replication:2"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    assert_eq!(outcome.stderr.matches("done with too few remotes").count(), 1, "{}", outcome.stderr);
+}
+
+/// Where a plain rebuild leaves alone what is missing, nothing says that it would restore it.
+#[test]
+fn much_that_is_missing_is_rebuilt_as_the_hint_says() {
+    let machine = Machine::with_pool(3, "parity:2+1", "64K");
+    machine.upload(content(1, 6_000_000), "/f");
+    let shards = machine.files_below("disk2/rclonepool_data");
+    assert!(shards.len() > 20);
+    shards.iter().for_each(|shard| std::fs::remove_file(machine.path("disk2/rclonepool_data").join(shard)).unwrap());
+    let outcome = machine.run(&["cat", "/f"]);
+    assert_eq!(outcome.code, 0, "{outcome:?}");
+    let told = outcome.stderr.contains("much is missing on") && outcome.stderr.contains("--all --accept-loss");
+    assert!(told, "{}", outcome.stderr);
+    assert!(!outcome.stderr.contains("`rclonepool rebuild` restores"), "{}", outcome.stderr);
+    for words in [vec!["verify"], vec!["health"]] {
+        let error = machine.fails(20, &words);
+        assert!(error.contains("`rclonepool rebuild --all --accept-loss`"), "{error}");
+    }
+    machine.fails(26, &["rebuild"]);
+    machine.ok(&["rebuild", "--all", "--accept-loss"]);
+    machine.ok(&["verify", "--deep"]);
+}
+
+#[test]
+fn what_is_lost_already_is_not_asked_about_again() {
+    let machine = Machine::with_pool(4, "parity:2+1", "64K");
+    machine.upload(content(1, 300_000), "/f");
+    std::fs::remove_dir_all(machine.path("disk4")).unwrap();
+    let disk4 = machine.text("disk4");
+    machine.ok(&["--yes", "remotes", "remove", "--lost", &disk4]);
+    // Without --yes: it would fail where something is to be asked.
+    let said = machine.ok(&["remotes", "remove", "--lost", &disk4]);
+    assert!(said.contains("the pool let go of it before"), "{said}");
+    assert!(!said.contains("count as missing"), "{said}");
 }

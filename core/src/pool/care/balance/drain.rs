@@ -148,13 +148,14 @@ impl Pool {
                 let record = RemoteRecord { state: RemoteState::Draining, ..found.clone() };
                 self.commit_members(&self.journal, view, vec![record]).await?;
             }
-            self.free_leftovers(&mut report, monitor).await?;
+            self.part(&mut report, monitor).await?;
             for _ in 0..ROUNDS {
                 if plan.moves.is_empty() {
                     break;
                 }
                 let before = report.shards + report.skipped;
                 self.perform_moves(&plan.moves, &mut report, monitor).await?;
+                self.part(&mut report, monitor).await?;
                 // Uploads that began before may have put more on it meanwhile.
                 plan = self.plan_drain_of(found.clone()).await?;
                 if report.shards + report.skipped == before || report.stale {
@@ -163,7 +164,10 @@ impl Pool {
             }
         }
         let used = self.index.remote_use()?;
-        let left = used.iter().find(|(id, _)| *id == found.remote).map_or(0, |(_, used)| used.objects);
+        // What is kept there, as its new place is no better yet, holds the remote, too.
+        let kept =
+            self.kept_for_parting().await?.iter().filter(|(_, place)| place.remote == found.remote).count() as u64;
+        let left = kept + used.iter().find(|(id, _)| *id == found.remote).map_or(0, |(_, used)| used.objects);
         (report.variance, report.reached) = (self.balance_status().await?.variance, left == 0);
         let id = found.remote.to_string();
         let change = if left == 0 { Some(self.remove_remote(&id, alone).await?) } else { None };

@@ -63,7 +63,7 @@ impl Pool {
         let mut report =
             RebalanceReport { variance: plan.variance, reached: plan.reached, ..RebalanceReport::default() };
         let mut moves = plan.moves.clone();
-        self.free_leftovers(&mut report, monitor).await?;
+        self.part(&mut report, monitor).await?;
         for _ in 0..ROUNDS {
             if moves.is_empty() {
                 break;
@@ -81,10 +81,44 @@ impl Pool {
         Ok(report)
     }
 
-    /// Deletes what an earlier move left that broke off after its commit.
-    pub(super) async fn free_leftovers(&self, report: &mut RebalanceReport, monitor: &Monitor) -> Result<()> {
-        let left = self.index.replaced_places()?;
+    /// Parts shards that machines at work side by side put on one remote, then deletes what was kept for that, and
+    /// what moves left that broke off after their commit.
+    pub(super) async fn part(self: &Arc<Self>, report: &mut RebalanceReport, monitor: &Monitor) -> Result<()> {
+        for _ in 0..ROUNDS {
+            let moves = self.plan_parting().await?;
+            if moves.is_empty() {
+                break;
+            }
+            let before = report.shards;
+            self.perform_moves(&moves, report, monitor).await?;
+            if report.shards == before || report.stale {
+                break;
+            }
+        }
+        let kept = self.kept_for_parting().await?;
+        let mut left = self.index.replaced_places()?;
+        left.retain(|one| !kept.contains(one));
         self.free_moved(&left, report, monitor).await
+    }
+
+    /// Moves that put apart the shards of chunks some of whose objects are kept, although others stand for them.
+    async fn plan_parting(&self) -> Result<Vec<Move>> {
+        let kept: BTreeSet<ChunkId> = self.index.replaced_places()?.into_iter().map(|(chunk, _)| chunk).collect();
+        if kept.is_empty() {
+            return Ok(Vec::new());
+        }
+        // Only what lies together: the fills are whatever they are.
+        let mut moves = self.plan_moves(&self.figures().await?, &[], f64::INFINITY)?.moves;
+        moves.retain(|one| kept.contains(&one.chunk));
+        Ok(moves)
+    }
+
+    /// The objects that are kept until the shards of their chunks are parted.
+    pub(super) async fn kept_for_parting(&self) -> Result<Vec<(ChunkId, Place)>> {
+        let kept: BTreeSet<ChunkId> = self.plan_parting().await?.iter().map(|one| one.chunk).collect();
+        let mut places = self.index.replaced_places()?;
+        places.retain(|(chunk, _)| kept.contains(chunk));
+        Ok(places)
     }
 
     /// Performs moves, in batches of one commit each.

@@ -1,6 +1,6 @@
 //! Which files are looked at, and the way through their chunks.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use crate::error::Result;
 use crate::id::ChunkId;
@@ -17,6 +17,8 @@ pub(in crate::pool::care) struct Scope {
     pub path: PoolPath,
     /// The versions they show.
     pub versions: BTreeMap<VersionId, u64>,
+    /// Chunks that only versions in the trash need, where these are looked at, too.
+    pub trash: HashSet<ChunkId>,
     /// Their chunks, where they are few; else all chunks are gone through.
     pub chunks: Option<Vec<ChunkId>>,
 }
@@ -39,12 +41,12 @@ impl Scope {
             }
             _ => None,
         };
-        Ok(Self { path: path.clone(), versions: index.live_versions(path)?, chunks })
+        Ok(Self { path: path.clone(), versions: index.live_versions(path)?, trash: HashSet::new(), chunks })
     }
 
-    /// Whether one of these versions is in it.
+    /// Whether one of these versions is in it, or the chunk is looked at for the trash.
     pub fn touches(&self, chunk: &Surveyed) -> bool {
-        chunk.versions.iter().any(|version| self.versions.contains_key(version))
+        chunk.versions.iter().any(|version| self.versions.contains_key(version)) || self.trash.contains(&chunk.chunk)
     }
 
     /// The next chunks; `None` at the end.

@@ -41,9 +41,15 @@ pub struct RebuildReport {
     pub unrecoverable: u64,
     /// Chunks that failed for other reasons, and may be tried again.
     pub failed: u64,
+    /// Chunks that only the trash needs and that could not be made whole.
+    pub trash_failed: u64,
     /// Chunks whole again that survive fewer losses than their layout promises, as some of their shards share a
     /// remote or failure domain.
     pub crowded: u64,
+    /// Corrupt copies of commits put anew and read back.
+    pub commits: u64,
+    /// Corrupt copies of commits that could not be put anew.
+    pub commits_failed: u64,
     /// Acknowledged without a view, or by fewer remotes than the rule asks for.
     pub stale: bool,
 }
@@ -90,6 +96,14 @@ impl Pool {
     ) -> Result<RebuildReport> {
         let mut report = RebuildReport::default();
         plan.accepted.iter().try_for_each(|remote| self.accept_loss(*remote))?;
+        if !plan.commits.is_empty() {
+            let view = monitor.run(self.sync()).await?;
+            let mended = monitor.run(self.journal.mend(&view)).await?;
+            (report.commits, report.commits_failed) = (mended.done.len() as u64, mended.left.len() as u64);
+            for (_, name, error) in mended.left {
+                monitor.notice(format!("commit {name} is corrupt there and could not be put anew: {error}"));
+            }
+        }
         monitor.event(&Event::Total { bytes: plan.write_bytes, items: plan.chunks.len() as u64 });
         if !plan.chunks.is_empty() {
             self.view_for_writing().await?;
@@ -141,9 +155,11 @@ impl Pool {
         report: &mut RebuildReport,
         monitor: &Monitor,
     ) -> Result<()> {
-        // Deleted meanwhile.
         let paths = self.index.paths_of(chunk)?;
         if paths.is_empty() {
+            // Deleted meanwhile, or of the trash.
+            let gone = self.index.chunk(chunk)?.is_none() || !self.index.marks([chunk])?.is_empty();
+            report.trash_failed += u64::from(!gone);
             return Ok(());
         }
         match error.kind() {

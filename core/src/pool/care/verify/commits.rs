@@ -10,10 +10,10 @@ use crate::error::{ErrorKind, Result};
 use crate::id::RemoteId;
 use crate::index::{Damage, KnownCommit};
 use crate::journal::View;
-use crate::journal::commit::{Commit, CommitName};
-use crate::journal::sync::object;
+use crate::journal::commit::CommitName;
+use crate::journal::sync::{object, read_copy};
 use crate::monitor::Monitor;
-use crate::remote::{SharedRemote, read_whole};
+use crate::remote::SharedRemote;
 
 /// Commits read at once, over all remotes.
 const READS: usize = 16;
@@ -25,7 +25,8 @@ pub struct CommitCheck {
     pub checked: u64,
     /// Those that were read.
     pub read: u64,
-    /// Those that are not as they should be. What is missing or truncated is being copied there again already.
+    /// Those that are not as they should be. What is missing or truncated is being copied there again already; what
+    /// is corrupt, a rebuild puts anew.
     pub damaged: Vec<CommitFinding>,
     /// Those that could not be looked at.
     pub unknown: u64,
@@ -49,7 +50,8 @@ impl Run<'_> {
     pub(super) async fn commits(&self, view: &View, monitor: &Monitor) -> Result<CommitCheck> {
         let known = self.index().known_commits()?;
         let counts = |name: &CommitName| known.get(name).is_some_and(|state| *state != KnownCommit::Superseded);
-        let listed = view.held.values().chain(view.gone.values()).chain(view.cut.values()).flatten().copied();
+        let listed = view.held.values().chain(view.gone.values()).chain(view.cut.values()).chain(view.spoiled.values());
+        let listed = listed.flatten().copied();
         let wanted: BTreeSet<CommitName> = listed.filter(counts).collect();
         let members = self.facts.records.iter().map(|record| record.remote);
         let members: Vec<RemoteId> = members.filter(|id| self.pool_has(*id)).collect();
@@ -64,7 +66,14 @@ impl Run<'_> {
                 continue;
             };
             let (cut, gone) = (view.cut.get(&id).unwrap_or(&nothing), view.gone.get(&id).unwrap_or(&nothing));
-            for name in wanted.iter().filter(|name| !held.contains(name)) {
+            let spoiled = view.spoiled.get(&id).unwrap_or(&nothing);
+            let deep = self.level == VerifyLevel::Deep;
+            if !deep {
+                check
+                    .damaged
+                    .extend(spoiled.intersection(&wanted).map(|name| self.finding(id, &handle, name, Damage::Corrupt)));
+            }
+            for name in wanted.iter().filter(|name| !held.contains(name) && !spoiled.contains(name)) {
                 let damage = if cut.contains(name) { Damage::Truncated } else { Damage::Missing };
                 if damage == Damage::Missing && !gone.contains(name) {
                     // It was never seen there: it may have been on its way when the remote was listed.
@@ -73,8 +82,9 @@ impl Run<'_> {
                     check.damaged.push(self.finding(id, &handle, name, damage));
                 }
             }
-            if self.level == VerifyLevel::Deep {
-                reads.extend(wanted.iter().filter(|name| held.contains(name)).map(|name| (id, handle.clone(), *name)));
+            if deep {
+                let there = wanted.iter().filter(|name| held.contains(name) || spoiled.contains(name));
+                reads.extend(there.map(|name| (id, handle.clone(), *name)));
             }
         }
         let mut absent = Vec::new();
@@ -94,10 +104,14 @@ impl Run<'_> {
         while let Some((id, remote, name, read)) = results.next().await {
             monitor.check()?;
             match read {
-                Ok(()) => check.read += 1,
+                Ok(()) => {
+                    check.read += 1;
+                    self.index().forget_spoiled(id, [&name])?;
+                }
                 Err(error) => match error.kind() {
                     ErrorKind::Corrupt => {
                         check.read += 1;
+                        self.index().note_spoiled(id, [&name])?;
                         check.damaged.push(self.finding(id, &remote, &name, Damage::Corrupt));
                     }
                     // Undamaged, and for a later version to understand.
@@ -152,13 +166,6 @@ impl Run<'_> {
 
     async fn decode_commit(&self, remote: &SharedRemote, name: &CommitName) -> Result<()> {
         let _memory = self.pool.acquire_memory(name.size).await?;
-        let object = object(self.pool.journal.manifest_prefix(), name);
-        match Commit::decode(name, &read_whole(remote.as_ref(), &object).await?) {
-            // A bit may have turned on the way.
-            Err(error) if error.kind() == ErrorKind::Corrupt => {
-                Commit::decode(name, &read_whole(remote.as_ref(), &object).await?).map(drop)
-            }
-            decoded => decoded.map(drop),
-        }
+        read_copy(remote, self.pool.journal.manifest_prefix(), name).await.map(drop)
     }
 }
