@@ -9,6 +9,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
 use super::placement::{Plan, Target};
+use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, Nonce, Sha256, Stamp};
 use crate::journal::record::{ChunkRecord, Place, UnitChecksums};
@@ -16,6 +17,8 @@ use crate::monitor::Monitor;
 use crate::redundancy::Redundancy;
 use crate::remote::Body;
 use crate::scratch::{Scratch, ScratchFile};
+use crate::stage::chunk::Span;
+use crate::stage::compress::{self, Compression, FRAME_BYTES, Packer, Unpacker};
 use crate::stage::hash::Hasher;
 use crate::stage::layout::{Layout, MAX_UNIT_BYTES};
 use crate::stage::stripe::StripeEncoder;
@@ -24,8 +27,11 @@ use crate::stage::stripe::StripeEncoder;
 pub(super) struct Coded {
     /// Plain bytes.
     pub size: u64,
-    /// Their SHA-256.
+    /// Bytes of the stored stream.
+    pub stored: u64,
+    /// The SHA-256 of the plain bytes.
     pub sha256: Sha256,
+    pub compression: Option<Compression>,
     pub layout: Layout,
     /// The checksums of their units, per shard index.
     pub units: Vec<UnitChecksums>,
@@ -33,9 +39,15 @@ pub(super) struct Coded {
     pub shards: Vec<Body>,
 }
 
+impl Coded {
+    /// Whether compressing it was not worth it.
+    pub fn is_vain(&self) -> bool {
+        self.compression.is_some() && !compress::gains(self.size, self.stored)
+    }
+}
+
 /// Where the shards of a chunk that was not read yet will go.
 pub(super) struct Planned {
-    size: u64,
     sizes: Vec<u64>,
     plan: Plan,
 }
@@ -64,10 +76,20 @@ impl Planned {
 /// How much is read, then hashed, at a time.
 const STRIP_BYTES: usize = 128 << 10;
 
+/// Whether a chunk is compressed, and at what level.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Compress {
+    Never,
+    /// If that makes its first row smaller: more of a stream is not known in time.
+    IfFirst(u8),
+    Always(u8),
+}
+
 /// Reads up to `limit` bytes and codes them; `None` at the end of the input. A shard that has a directory in
 /// `staging` is written there.
 ///
-/// Reads row by row straight into the shards: beside them, memory holds one row and its parity.
+/// Reads row by row straight into the shards: beside them, memory holds one row and its parity; of a chunk that is
+/// compressed one more row, and a frame.
 ///
 /// # Errors
 /// Those of the reader, and `Full` when scratch files have no room.
@@ -75,34 +97,32 @@ pub(super) fn code(
     reader: &mut dyn Read,
     limit: u64,
     redundancy: Redundancy,
+    compress: Compress,
     scratch: &Scratch,
     staging: &[Option<PathBuf>],
     also: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Coded>> {
     // The unit depends on the chunk's size only below a full row of the largest units.
-    let largest = u64::from(redundancy.data) * u64::from(MAX_UNIT_BYTES);
-    let mut row = vec![0; usize::try_from(largest.min(limit)).unwrap_or(0)];
-    let mut hasher = Hasher::new();
-    // Hashed while it is in the cache.
-    let mut fill = |reader: &mut dyn Read, row: &mut [u8]| {
-        let mut filled = 0;
-        for strip in row.chunks_mut(STRIP_BYTES) {
-            let read = fill(reader, strip)?;
-            hasher.update(&strip[..read]);
-            also(&strip[..read]);
-            filled += read;
-            if read < strip.len() {
-                break;
-            }
-        }
-        Ok::<_, Error>(filled)
-    };
-    let first = fill(reader, &mut row)?;
+    let largest = usize::from(redundancy.data) * MAX_UNIT_BYTES as usize;
+    let mut input = Input { reader, left: limit, size: 0, hasher: Hasher::new(), also, packing: None };
+    if let Compress::Always(level) = compress {
+        input.packing = Some(Packing::new(level)?);
+    }
+    let most = if input.packing.is_some() { largest } else { usize::try_from(limit).map_or(largest, |n| n.min(largest)) };
+    let mut row = vec![0; most];
+    let mut first = input.fill(&mut row)?;
     if first == 0 {
         return Ok(None);
     }
+    if let Compress::IfFirst(level) = compress {
+        input.packing = Packing::of(&row[..first], level)?;
+        if input.packing.is_some() {
+            row.resize(largest, 0);
+            first = input.fill(&mut row)?;
+        }
+    }
     let layout = Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, first as u64);
-    let small = first < row.len() || first as u64 == limit;
+    let small = first < row.len() || input.is_at_end();
     let mut encoder = StripeEncoder::new(layout)?;
     let mut sinks = (0..layout.shards())
         .map(|index| {
@@ -110,47 +130,155 @@ pub(super) fn code(
                 return Ok(Sink::Memory(Vec::new()));
             }
             let staging = staging.get(index).and_then(Option::as_deref);
-            scratch.create_for(layout.shard_size(limit, index), staging).map(Sink::Scratch)
+            let file = match input.packing {
+                Some(_) => scratch.create_in(staging),
+                None => scratch.create_for(layout.shard_size(limit, index), staging),
+            };
+            file.map(Sink::Scratch)
         })
         .collect::<Result<Vec<_>>>()?;
-    let mut size = 0;
+    let mut stored = 0;
     let mut filled = first;
     let row_bytes = usize::try_from(layout.row_bytes()).unwrap_or(usize::MAX);
     while filled > 0 {
-        let bytes = &row[..filled];
-        for stored in bytes.chunks(row_bytes) {
-            for (index, unit) in encoder.row(stored)? {
+        for row in row[..filled].chunks(row_bytes) {
+            for (index, unit) in encoder.row(row)? {
                 sinks[index].write(unit)?;
             }
         }
-        size += filled as u64;
+        stored += filled as u64;
         if filled < row.len() {
             break;
         }
-        let left = usize::try_from(limit - size).unwrap_or(usize::MAX).min(row.len());
-        filled = fill(reader, &mut row[..left])?;
+        filled = input.fill(&mut row)?;
     }
     Ok(Some(Coded {
-        size,
-        sha256: hasher.finish(),
+        size: input.size,
+        stored,
+        sha256: input.hasher.finish(),
+        compression: input.packing.map(|packing| packing.packer.finish()),
         layout,
         units: encoder.finish().into_iter().map(UnitChecksums).collect(),
         shards: sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
     }))
 }
 
-/// Codes the bytes of one chunk as they come, in any pieces.
+/// The bytes of one chunk as they are read, and as they are stored.
+struct Input<'a> {
+    reader: &'a mut dyn Read,
+    /// How many may still be read.
+    left: u64,
+    /// How many were read.
+    size: u64,
+    hasher: Hasher,
+    also: &'a mut dyn FnMut(&[u8]),
+    packing: Option<Packing>,
+}
+
+impl Input<'_> {
+    /// Fills a row of the stored stream; less of it only at the end.
+    fn fill(&mut self, row: &mut [u8]) -> Result<usize> {
+        let Some(mut packing) = self.packing.take() else { return self.read(row) };
+        while packing.stored.len() - packing.given < row.len() {
+            let mut plain = std::mem::take(&mut packing.plain);
+            plain.resize(FRAME_BYTES, 0);
+            let read = self.read(&mut plain)?;
+            if read > 0 {
+                packing.add(&plain[..read])?;
+            }
+            packing.plain = plain;
+            if read == 0 {
+                break;
+            }
+        }
+        let filled = packing.give(row);
+        self.packing = Some(packing);
+        Ok(filled)
+    }
+
+    /// Reads plain bytes until the buffer is full or the chunk ends; hashed while they are in the cache.
+    fn read(&mut self, buffer: &mut [u8]) -> Result<usize> {
+        let most = usize::try_from(self.left).map_or(buffer.len(), |left| left.min(buffer.len()));
+        let mut filled = 0;
+        for strip in buffer[..most].chunks_mut(STRIP_BYTES) {
+            let read = fill(self.reader, strip)?;
+            self.hasher.update(&strip[..read]);
+            (self.also)(&strip[..read]);
+            filled += read;
+            if read < strip.len() {
+                self.left = filled as u64;
+                break;
+            }
+        }
+        self.left -= filled as u64;
+        self.size += filled as u64;
+        Ok(filled)
+    }
+
+    /// Whether nothing is left to give, as far as is known.
+    fn is_at_end(&self) -> bool {
+        self.left == 0 && self.packing.as_ref().is_none_or(|packing| packing.given == packing.stored.len())
+    }
+}
+
+/// A chunk that is being compressed.
+struct Packing {
+    packer: Packer,
+    /// A frame's plain bytes.
+    plain: Vec<u8>,
+    /// Frames, given away up to `given`.
+    stored: Vec<u8>,
+    given: usize,
+}
+
+impl Packing {
+    fn new(level: u8) -> Result<Self> {
+        Ok(Self { packer: Packer::new(level)?, plain: Vec::new(), stored: Vec::new(), given: 0 })
+    }
+
+    /// Begins with these bytes, if they get smaller.
+    fn of(plain: &[u8], level: u8) -> Result<Option<Self>> {
+        let mut sample = Vec::new();
+        for Span { offset, length } in compress::sample_spans(plain.len() as u64) {
+            sample.extend_from_slice(&plain[offset as usize..(offset + length) as usize]);
+        }
+        if !compress::pays(&sample)? {
+            return Ok(None);
+        }
+        let mut packing = Self::new(level)?;
+        plain.chunks(FRAME_BYTES).try_for_each(|frame| packing.add(frame))?;
+        Ok(compress::gains(plain.len() as u64, packing.stored.len() as u64).then_some(packing))
+    }
+
+    fn add(&mut self, plain: &[u8]) -> Result<()> {
+        self.stored.drain(..std::mem::take(&mut self.given));
+        self.packer.pack(plain, &mut self.stored)
+    }
+
+    fn give(&mut self, row: &mut [u8]) -> usize {
+        let length = row.len().min(self.stored.len() - self.given);
+        row[..length].copy_from_slice(&self.stored[self.given..self.given + length]);
+        self.given += length;
+        length
+    }
+}
+
+/// Codes the stored stream of one chunk as it comes, in any pieces.
 pub(super) struct Coder {
     layout: Layout,
     encoder: StripeEncoder,
     sinks: Vec<Sink>,
+    /// Of the plain bytes, and their number.
     hasher: Hasher,
-    row: Vec<u8>,
     size: u64,
+    /// For a compressed chunk.
+    unpacker: Option<(Unpacker, Compression)>,
+    row: Vec<u8>,
+    stored: u64,
 }
 
 impl Coder {
-    /// Starts a chunk of `stored` bytes.
+    /// Starts a chunk of `stored` bytes that are the plain ones.
     ///
     /// # Errors
     /// `Corrupt` for an impossible layout, `Full` when scratch files have no room.
@@ -164,19 +292,40 @@ impl Coder {
             encoder: StripeEncoder::new(layout)?,
             sinks: (0..layout.shards()).map(sink).collect::<Result<_>>()?,
             hasher: Hasher::new(),
-            row: Vec::with_capacity(usize::try_from(layout.row_bytes().min(stored)).unwrap_or(0)),
             size: 0,
+            unpacker: None,
+            row: Vec::with_capacity(usize::try_from(layout.row_bytes().min(stored)).unwrap_or(0)),
+            stored: 0,
         })
+    }
+
+    /// Starts a chunk of `stored` bytes, compressed or not.
+    ///
+    /// # Errors
+    /// As [`Coder::new`].
+    pub fn of(layout: Layout, stored: u64, compression: Option<&Compression>, scratch: &Scratch) -> Result<Self> {
+        let unpacker = |of: &Compression| Ok::<_, Error>((Unpacker::new(of.frames().to_vec())?, of.clone()));
+        Ok(Self { unpacker: compression.map(unpacker).transpose()?, ..Self::new(layout, stored, scratch)? })
     }
 
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// Those of scratch files.
+    /// Those of scratch files; `Corrupt` for bytes that do not decompress.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         let full = usize::try_from(self.layout.row_bytes()).unwrap_or(usize::MAX);
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
+        self.stored += bytes.len() as u64;
+        if let Some((unpacker, _)) = &mut self.unpacker {
+            unpacker.push(bytes);
+            let mut plain = Buffer::new();
+            while unpacker.next_frame(&mut plain)? {
+                self.hasher.update(&plain);
+                self.size += plain.len() as u64;
+            }
+        } else {
+            self.hasher.update(bytes);
+            self.size += bytes.len() as u64;
+        }
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(full - self.row.len()));
             self.row.extend_from_slice(now);
@@ -206,7 +355,9 @@ impl Coder {
         }
         Ok(Coded {
             size: self.size,
+            stored: self.stored,
             sha256: self.hasher.finish(),
+            compression: self.unpacker.map(|(_, compression)| compression),
             layout: self.layout,
             units: self.encoder.finish().into_iter().map(UnitChecksums).collect(),
             shards: self.sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
@@ -263,7 +414,10 @@ impl Pool {
         let row = u64::from(r.shards()) * u64::from(MAX_UNIT_BYTES);
         // A short chunk may have more bytes of copies than its share of the code.
         let coded = size.div_ceil(u64::from(r.data)) * u64::from(r.shards());
-        self.acquire_memory(coded + row).await
+        let packing = self.settings.compression.map_or(0, |level| {
+            u64::from(r.data) * u64::from(MAX_UNIT_BYTES) + 2 * FRAME_BYTES as u64 + Packer::memory(level)
+        });
+        self.acquire_memory(coded + row + packing).await
     }
 
     /// Waits until so many bytes are free within the memory limit; more than all of it counts as all of it.
@@ -281,7 +435,7 @@ impl Pool {
         let layout = Layout::choose(r.data, r.parity, r.copies, size);
         let sizes: Vec<u64> = (0..layout.shards()).map(|index| layout.shard_size(size, index)).collect();
         let plan = self.placement.plan(self, self.view().await, &layout, &sizes).await.ok()?;
-        Some(Planned { size, sizes, plan })
+        Some(Planned { sizes, plan })
     }
 
     /// Puts every copy of every shard on its remote, and on another one where that fails for good.
@@ -298,7 +452,10 @@ impl Pool {
         let chunk = if unique { ChunkId(self.env.random()) } else { named_by_content(&coded.sha256) };
         let sizes: Vec<u64> = coded.shards.iter().map(Body::size).collect();
         let plan = match planned {
-            Some(planned) if planned.size == coded.size => planned.plan,
+            Some(planned) if planned.plan.layout() == coded.layout => {
+                planned.plan.shrink(&planned.sizes, &sizes);
+                planned.plan
+            }
             other => {
                 if let Some(planned) = other {
                     planned.release();
@@ -328,8 +485,9 @@ impl Pool {
             chunk,
             stamp: Stamp::ZERO,
             size: coded.size,
-            stored: coded.size,
+            stored: coded.stored,
             sha256: Some(coded.sha256),
+            compression: coded.compression,
             layout: coded.layout,
             units: coded.units,
             shards,
