@@ -385,7 +385,7 @@ impl Default for Config {
             health_check_interval: 3600,
             enable_deduplication: false,
             enable_compression: false,
-            compression_level: 3,
+            compression_level: crate::stage::compress::DEFAULT_LEVEL,
             bandwidth_limit_upload_mbps: 0.0,
             bandwidth_limit_download_mbps: 0.0,
             webdav_host: "127.0.0.1".into(),

@@ -18,6 +18,8 @@ pub const FRAME_BYTES_MAX: u32 = 4 << 20;
 
 /// The levels of compression.
 pub const LEVELS: std::ops::RangeInclusive<u8> = 1..=22;
+/// The level where none is asked for.
+pub const DEFAULT_LEVEL: u8 = 3;
 
 /// Places that are looked at, and how much there.
 const SAMPLES: u64 = 8;
@@ -222,6 +224,12 @@ impl Unpacker {
     pub fn new(frames: Vec<Frame>) -> Result<Self> {
         let context = Decompressor::new().map_err(no_memory)?;
         Ok(Self { context, frames: frames.into_iter(), pending: Vec::new(), at: 0 })
+    }
+
+    /// Whether all of the next frame was pushed.
+    pub fn is_ready(&self) -> bool {
+        let next = self.frames.as_slice().first();
+        next.is_some_and(|frame| self.pending.len() - self.at >= frame.stored as usize)
     }
 
     /// Takes the next bytes of the stored stream.
