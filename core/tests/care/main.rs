@@ -2,6 +2,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::panic)]
 
 mod balance;
+mod compressed;
 mod convert;
 mod drain;
 mod freeing;
