@@ -38,7 +38,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, Stamp};
 
 /// Raised whenever the tables change shape; an index of another version is made anew.
-const SCHEMA: i64 = 5;
+const SCHEMA: i64 = 6;
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared: all there are.
@@ -60,7 +60,9 @@ CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NUL
                      seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE live(path TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL)
   WITHOUT ROWID;
-CREATE TABLE chunks(chunk BLOB PRIMARY KEY, stamp BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE chunks(chunk BLOB PRIMARY KEY, stamp BLOB NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL,
+                    body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX chunks_compressed ON chunks(size, stored) WHERE stored < size;
 CREATE TABLE shards(chunk BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT NULL, stamp BLOB NOT NULL,
                     remote BLOB NOT NULL, nonce BLOB NOT NULL, size INTEGER NOT NULL,
                     PRIMARY KEY(chunk, idx, copy, stamp, nonce)) WITHOUT ROWID;
