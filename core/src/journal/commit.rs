@@ -138,7 +138,10 @@ impl Commit {
                     match &chunk.compression {
                         Some(compression) => compression.validate(chunk.size, chunk.stored),
                         None if chunk.size != chunk.stored => {
-                            return Err(format!("chunk {} has {} bytes, stored as {}", chunk.chunk, chunk.size, chunk.stored));
+                            return Err(format!(
+                                "chunk {} has {} bytes, stored as {}",
+                                chunk.chunk, chunk.size, chunk.stored
+                            ));
                         }
                         None => Ok(()),
                     }

@@ -81,7 +81,10 @@ impl Compression {
         let sum = |of: fn(&Frame) -> u32| self.frames().iter().map(|frame| u64::from(of(frame))).sum::<u64>();
         let sums = (sum(|frame| frame.plain), sum(|frame| frame.stored));
         if sums != (size, stored) {
-            return bad(format!("frames of {} bytes stored as {} in a chunk of {size} stored as {stored}", sums.0, sums.1));
+            return bad(format!(
+                "frames of {} bytes stored as {} in a chunk of {size} stored as {stored}",
+                sums.0, sums.1
+            ));
         }
         Ok(())
     }

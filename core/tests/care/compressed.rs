@@ -9,7 +9,9 @@ use rclonepool_core::pool::care::{RebuildOptions, VerifyLevel, VerifyOptions};
 use rclonepool_core::testing::world::World;
 use rclonepool_core::{Monitor, Pool};
 
-use crate::{DAY, assert_whole, at, chunks, content, gc, get, objects, objects_of, path, put, remove, shards, store_of};
+use crate::{
+    DAY, assert_whole, at, chunks, content, gc, get, objects, objects_of, path, put, remove, shards, store_of,
+};
 
 const CHUNK: u64 = 3_000_000;
 
@@ -117,7 +119,11 @@ async fn a_repair_puts_the_same_shards_or_a_whole_new_chunk() {
             assert_eq!((report.rebuilt.chunks, report.damaged.len()), (1, all[1].len()), "{what}");
             let expected = if same { all[1].len() } else { shards(&pool, "/f").await[1].len() };
             assert_eq!(report.rebuilt.shards as usize, expected, "{what}");
-            assert_eq!((before[0] == after[0], before[1] == after[1], before[2] == after[2]), (true, same, true), "{what}");
+            assert_eq!(
+                (before[0] == after[0], before[1] == after[1], before[2] == after[2]),
+                (true, same, true),
+                "{what}"
+            );
             assert_whole(&world, &pool, "/f").await;
             let other = world.open(id).await.unwrap();
             assert!(get(&other, "/f").await.unwrap() == bytes, "{what}");

@@ -227,7 +227,8 @@ async fn commits_say_what_it_takes_to_read_them_and_keep_it_when_they_are_merged
         let mut found = Vec::new();
         for name in world.stores[0].names().into_iter().filter(|name| name.contains("/commits/")) {
             let bytes = world.stores[0].object(&name).unwrap();
-            let json = if name.ends_with(".zst") { zstd::stream::decode_all(&bytes[..]).unwrap() } else { bytes.to_vec() };
+            let json =
+                if name.ends_with(".zst") { zstd::stream::decode_all(&bytes[..]).unwrap() } else { bytes.to_vec() };
             let commit: serde_json::Value = serde_json::from_slice(&json).unwrap();
             found.push(commit["requires"].to_string());
         }

@@ -49,7 +49,8 @@ pub(in crate::pool) fn code(
     if let Compress::Always(level) = compress {
         input.packing = Some(Packing::new(level)?);
     }
-    let most = if input.packing.is_some() { largest } else { usize::try_from(limit).map_or(largest, |n| n.min(largest)) };
+    let most =
+        if input.packing.is_some() { largest } else { usize::try_from(limit).map_or(largest, |n| n.min(largest)) };
     let mut row = vec![0; most];
     let mut first = input.fill(&mut row)?;
     if first == 0 {

@@ -19,9 +19,9 @@ use crate::pool::download::blocking;
 use crate::pool::hashes::WholeFile;
 use crate::pool::resume::{Interim, resume_text};
 use crate::pool::store::{Coded, Compress, Planned, code};
-use crate::stage::chunk::Span;
 use crate::redundancy::Redundancy;
 use crate::scratch::Scratch;
+use crate::stage::chunk::Span;
 use crate::stage::compress;
 
 impl Pool {

@@ -14,7 +14,10 @@ fn noise(seed: u64, size: usize) -> Vec<u8> {
 }
 
 fn text(size: usize) -> Vec<u8> {
-    (0u32..).flat_map(|n| format!("line {n} of {}\n", n.wrapping_mul(2_654_435_761) % 1000).into_bytes()).take(size).collect()
+    (0u32..)
+        .flat_map(|n| format!("line {n} of {}\n", n.wrapping_mul(2_654_435_761) % 1000).into_bytes())
+        .take(size)
+        .collect()
 }
 
 fn packed(plain: &[u8], level: u8, frame: usize) -> (Compression, Vec<u8>) {
@@ -74,9 +77,8 @@ fn what_does_not_get_smaller_is_known_from_a_sample() {
 fn a_hostile_frame_is_refused_and_takes_no_more_than_it_may() {
     let plain = text(1000);
     let frame = zstd::bulk::compress(&plain, 3).unwrap();
-    let read = |stored: &[u8], plain: u32| {
-        unpacked(vec![Frame { plain, stored: stored.len() as u32 }], stored, usize::MAX)
-    };
+    let read =
+        |stored: &[u8], plain: u32| unpacked(vec![Frame { plain, stored: stored.len() as u32 }], stored, usize::MAX);
     assert_eq!(read(&frame, 1000).unwrap(), plain);
     let bomb = zstd::bulk::compress(&vec![0; 64 << 20], 3).unwrap();
     let twice = [frame.clone(), frame.clone()].concat();
