@@ -142,7 +142,7 @@ impl Pool {
         Ok(damaged)
     }
 
-    /// Codes a chunk from the local copy and puts its damaged shards; or all of it anew, which needs no more.
+    /// Codes a chunk from the local copy and puts its damaged shards; `None` when it replaced the chunk instead.
     async fn repair_chunk(
         self: &Arc<Self>,
         extent: &Extent,
