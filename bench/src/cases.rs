@@ -1,5 +1,6 @@
 //! The benchmarks, one file each.
 
+mod compression;
 mod cpu;
 mod directories;
 mod health;
@@ -14,7 +15,8 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 9] = ["sum", "directories", "cpu", "requests", "memory", "listing", "health", "rebuild", "scale"];
+pub const ALL: [&str; 10] =
+    ["sum", "directories", "cpu", "requests", "memory", "listing", "health", "rebuild", "compression", "scale"];
 
 /// Runs one.
 ///
@@ -25,6 +27,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "sum" => sum::run(scale).await,
         "directories" => directories::run(scale),
         "cpu" => cpu::run(scale),
+        "compression" => compression::run(scale),
         "requests" => requests::run(scale).await,
         "memory" => memory::run(scale),
         "listing" => listing::run(scale),

@@ -58,6 +58,33 @@ pub fn random_file(path: &Path, bytes: u64) -> Result<()> {
     Ok(())
 }
 
+/// Makes a file of lines such as logs have: words of a list, the first ones most often, and numbers.
+///
+/// # Errors
+/// Those of the file system.
+pub fn text_file(path: &Path, bytes: u64) -> Result<()> {
+    const SYLLABLES: [&str; 16] =
+        ["an", "ber", "con", "der", "el", "fi", "gar", "hin", "ion", "ka", "lo", "men", "nor", "ost", "per", "ta"];
+    let words: Vec<String> = (0..4096).map(|n| [n % 16, n / 16 % 16, n / 256].map(|n| SYLLABLES[n]).concat()).collect();
+    let mut file = std::io::BufWriter::with_capacity(1 << 20, File::create(path)?);
+    let (mut left, mut line) = (bytes, 0u64);
+    while left > 0 {
+        let mut text = format!("2026-01-{:02} {line:010} ", line / 1_000_000 % 28 + 1);
+        for random in rand::random::<[u16; 12]>() {
+            // Of two the smaller one: short numbers are drawn most.
+            let nth = usize::from(random % 4096).min(usize::from(rand::random::<u16>() % 4096));
+            text.push_str(&words[nth * nth / 4096]);
+            text.push(' ');
+        }
+        text.push('\n');
+        let length = usize::try_from(left).map_or(text.len(), |left| left.min(text.len()));
+        file.write_all(&text.as_bytes()[..length])?;
+        left -= length as u64;
+        line += 1;
+    }
+    Ok(file.flush()?)
+}
+
 /// Whether two files have the same bytes.
 ///
 /// # Errors

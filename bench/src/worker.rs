@@ -259,6 +259,7 @@ async fn fill_chunks(pool: &Arc<Pool>, directories: u32, files: u32) -> Result<(
                 size: SIZE,
                 stored: SIZE,
                 sha256: None,
+                compression: None,
                 layout,
                 units: (0..layout.shards()).map(units).collect(),
                 shards: (0..layout.shards()).filter_map(place).collect(),

@@ -52,7 +52,7 @@ impl AsRef<[u8]> for Buffer {
 impl Drop for Buffer {
     fn drop(&mut self) {
         let mut free = FREE.lock().unwrap_or_else(PoisonError::into_inner);
-        if free.len() < KEPT {
+        if free.len() < KEPT && self.0.capacity() <= MAX_UNIT_BYTES as usize {
             let mut buffer = std::mem::take(&mut self.0);
             buffer.clear();
             free.push(buffer);

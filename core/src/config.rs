@@ -251,10 +251,10 @@ pub struct Config {
     /// Whether content the pool already holds is stored once.
     pub enable_deduplication: bool,
 
-    /// Whether chunks are compressed (zstd) where that makes them smaller.
+    /// Whether new chunks are compressed (zstd) where that makes them smaller. What is stored already stays as it is.
     pub enable_compression: bool,
 
-    /// How hard compression tries.
+    /// How hard compression tries; high levels take much longer and save little more.
     #[schemars(range(min = 1, max = 22))]
     pub compression_level: u8,
 
@@ -385,7 +385,7 @@ impl Default for Config {
             health_check_interval: 3600,
             enable_deduplication: false,
             enable_compression: false,
-            compression_level: 3,
+            compression_level: crate::stage::compress::DEFAULT_LEVEL,
             bandwidth_limit_upload_mbps: 0.0,
             bandwidth_limit_download_mbps: 0.0,
             webdav_host: "127.0.0.1".into(),

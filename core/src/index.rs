@@ -61,7 +61,9 @@ CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NUL
                      seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE live(path TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL)
   WITHOUT ROWID;
-CREATE TABLE chunks(chunk BLOB PRIMARY KEY, stamp BLOB NOT NULL, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE chunks(chunk BLOB PRIMARY KEY, stamp BLOB NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL,
+                    body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX chunks_compressed ON chunks(size, stored) WHERE stored < size;
 CREATE TABLE shards(chunk BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT NULL, stamp BLOB NOT NULL,
                     remote BLOB NOT NULL, nonce BLOB NOT NULL, size INTEGER NOT NULL,
                     PRIMARY KEY(chunk, idx, copy, stamp, nonce)) WITHOUT ROWID;

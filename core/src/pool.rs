@@ -92,6 +92,8 @@ pub struct Settings {
     pub trash_hours: u64,
     /// Whether no other machine writes to the pool, so that space may be freed without a grace.
     pub sole_writer: bool,
+    /// The level new chunks are compressed at, where that makes them smaller; `None`: they are not.
+    pub compression: Option<u8>,
     /// Digests of whole files to keep.
     pub file_hashes: Vec<crate::config::FileHash>,
     /// How long a closing pool waits for slow remotes to take its commits.

@@ -61,6 +61,17 @@ impl Scratch {
         Ok(ScratchFile { kind, ..created })
     }
 
+    /// As [`Scratch::create_for`], for a size that is not known.
+    ///
+    /// # Errors
+    /// As [`Scratch::create`].
+    pub fn create_in(&self, staging: Option<&Path>) -> Result<ScratchFile> {
+        match staging.and_then(nameless_file_in) {
+            Some(file) => Ok(ScratchFile { kind: Kind::Staged, ..self.scratch_file(file) }),
+            None => self.create(),
+        }
+    }
+
     /// A memory file of this size that nobody uses. Where there is none, makes room for one.
     fn used_before(&self, size: u64) -> Option<Arc<File>> {
         let mut known = self.lock();

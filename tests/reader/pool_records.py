@@ -10,6 +10,7 @@ import struct
 from dataclasses import dataclass, field
 
 ID = re.compile(r"[0-9a-f]{32}")
+MOST_OF_A_FRAME = 4_194_304  # bytes, plain and stored
 NONCE = re.compile(r"[0-9a-f]{16}")
 SHA256 = re.compile(r"[0-9a-f]{64}")
 STAMP = re.compile(r"[0-9a-f]{12}-[0-9a-f]{8}-[0-9a-f]{16}")
@@ -283,6 +284,8 @@ def _chunk_content(chunk: Chunk, body: Json) -> None:
             raise Malformed(f"has an unknown compression: {', '.join(compression)}")
         frames = children(child(compression, "zstd"), "frames")
         chunk.frames = [(size_of(frame, "plain"), size_of(frame, "stored")) for frame in frames]
+        if any(not 0 < size <= MOST_OF_A_FRAME for frame in chunk.frames for size in frame):
+            raise Malformed("has a frame of an impossible size")
     if not chunk.plugins:  # plugins may change the length of the stream
         parts = [(chunk.size, chunk.size)] if chunk.frames is None else chunk.frames
         if (sum(p for p, _ in parts), sum(s for _, s in parts)) != (chunk.size, chunk.stored):

@@ -56,6 +56,10 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
                 (_, true) => format!("{shown}: {damaged} of {checked} would be restored"),
                 _ => format!("{shown}: restored {damaged} of {checked}, {}", size(report.rebuilt.bytes)),
             })?;
+            if report.replaced > 0 {
+                let chunks = count(report.replaced, "chunk");
+                context.ui.say(&format!("{chunks} stored anew: compressed today, they are other bytes"))?;
+            }
             if report.unknown > 0 {
                 let shards = count(report.unknown, "shard");
                 context.ui.warn(&format!("{shards} on remotes that cannot be asked now were left alone"));

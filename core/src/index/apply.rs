@@ -288,9 +288,15 @@ impl Merge<'_> {
         let mut body = record.clone();
         body.shards.clear();
         self.execute(
-            "INSERT INTO chunks(chunk, stamp, body) VALUES(?1, ?2, ?3) ON CONFLICT DO UPDATE
-             SET stamp = ?2, body = ?3 WHERE (?2, ?3) > (stamp, body)",
-            params![id_bytes(record.chunk.0), stamp_bytes(record.stamp), canonical(&body)],
+            "INSERT INTO chunks(chunk, stamp, body, size, stored) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
+             SET stamp = ?2, body = ?3, size = ?4, stored = ?5 WHERE (?2, ?3) > (stamp, body)",
+            params![
+                id_bytes(record.chunk.0),
+                stamp_bytes(record.stamp),
+                canonical(&body),
+                signed(record.size),
+                signed(record.stored)
+            ],
         )?;
         for place in &record.shards {
             let size = record.layout.shard_size(record.stored, usize::from(place.index));

@@ -234,6 +234,20 @@ impl Index {
             .map_err(failed)
     }
 
+    /// Plain and stored bytes of the chunks that are compressed.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub fn compressed_totals(&self) -> Result<(u64, u64)> {
+        self.lock()
+            .query_row(
+                "SELECT coalesce(sum(size), 0), coalesce(sum(stored), 0) FROM chunks WHERE stored < size",
+                [],
+                |row| Ok((unsigned(row.get(0)?), unsigned(row.get(1)?))),
+            )
+            .map_err(failed)
+    }
+
     /// The deletion in force for a path.
     ///
     /// # Errors

@@ -24,7 +24,7 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// The features this library knows; a commit that requires another cannot be read by it, and one
 /// that uses another cannot be rewritten by it.
-pub const FEATURES: &[&str] = &["trash"];
+pub const FEATURES: &[&str] = &["trash", "zstd"];
 
 /// What a commit object holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,11 +55,14 @@ pub struct Commit {
 impl Commit {
     /// A commit of `records`, which have their stamps.
     pub fn new(pool: PoolId, records: Vec<Record>) -> Self {
-        let uses: std::collections::BTreeSet<&str> = records.iter().filter_map(Record::uses).collect();
+        let all = |of: fn(&Record) -> Option<&'static str>| {
+            let features: std::collections::BTreeSet<&str> = records.iter().filter_map(of).collect();
+            features.into_iter().map(str::to_owned).collect()
+        };
         Self {
             format: FORMAT,
-            requires: Vec::new(),
-            uses: uses.into_iter().map(str::to_owned).collect(),
+            requires: all(Record::requires),
+            uses: all(Record::uses),
             pool,
             supersedes: Vec::new(),
             part_of: None,
@@ -132,6 +135,17 @@ impl Commit {
                 Record::Chunk(chunk) => {
                     chunk.layout.validate().map_err(|e| e.to_string())?;
                     let layout = &chunk.layout;
+                    match &chunk.compression {
+                        Some(compression) => compression.validate(chunk.size, chunk.stored),
+                        None if chunk.size != chunk.stored => {
+                            return Err(format!(
+                                "chunk {} has {} bytes, stored as {}",
+                                chunk.chunk, chunk.size, chunk.stored
+                            ));
+                        }
+                        None => Ok(()),
+                    }
+                    .map_err(|e| format!("chunk {}: {e}", chunk.chunk))?;
                     if chunk.units.len() != usize::from(layout.data) + usize::from(layout.parity) {
                         return Err(format!("chunk {} has checksums of {} shards", chunk.chunk, chunk.units.len()));
                     }

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use crate::id::{ChunkId, Nonce, OperationId, PoolId, RemoteId, Sha256, Stamp};
 use crate::path::PoolPath;
 use crate::redundancy::Redundancy;
+use crate::stage::compress::Compression;
 use crate::stage::layout::Layout;
 use crate::stage::place::Strategy;
 
@@ -51,6 +52,14 @@ impl Record {
             Self::Upload(r) => r.stamp,
             Self::Condemned(r) => r.stamp,
             Self::Dropped(r) => r.stamp,
+        }
+    }
+
+    /// The feature without which a commit of this record cannot be understood, if any.
+    pub fn requires(&self) -> Option<&'static str> {
+        match self {
+            Self::Chunk(r) if r.compression.is_some() => Some("zstd"),
+            _ => None,
         }
     }
 
@@ -297,6 +306,9 @@ pub struct ChunkRecord {
     /// SHA-256 of the plain bytes, where it is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sha256: Option<Sha256>,
+    /// How the stored stream is compressed; `None`: it is the plain bytes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub compression: Option<Compression>,
     /// How the stored stream is spread.
     pub layout: Layout,
     /// CRC-32C of every stripe unit, per shard index.

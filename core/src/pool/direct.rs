@@ -150,7 +150,7 @@ impl Pool {
     fn rows_of(&self, extent: &Extent) -> Option<(ChunkRecord, Range<u64>, Rows)> {
         let chunk = self.chunk(extent.chunk).ok()?.record;
         let range = extent.chunk_offset..extent.chunk_offset.checked_add(extent.length)?;
-        if range.is_empty() || range.end > chunk.size || chunk.stored != chunk.size || chunk.layout.validate().is_err()
+        if range.is_empty() || range.end > chunk.size || chunk.compression.is_some() || chunk.layout.validate().is_err()
         {
             return None;
         }

@@ -1,4 +1,4 @@
-//! Reading a range of a chunk: k verified units of every row, from whichever shards give them.
+//! Reading a range of a chunk's stored stream: k verified units of every row, from whichever shards give them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
@@ -10,14 +10,15 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::ChunkId;
 use crate::journal::record::{ChunkRecord, Place};
 use crate::remote::SharedRemote;
 use crate::stage::layout::MAX_UNIT_BYTES;
 use crate::stage::stripe;
 
+mod plain;
 mod units;
 
+pub(super) use plain::ChunkReader;
 pub(super) use units::{check_shard, read_units, unit_checks};
 
 /// Verified units that wait between a shard's reader and the row they belong to.
@@ -25,12 +26,12 @@ const UNITS_AHEAD: usize = 3;
 /// From here on a read draws on the least busy remotes.
 const LONG_BYTES: u64 = 4 * MAX_UNIT_BYTES as u64;
 
-/// The plain bytes of a range of one chunk, in order.
+/// The bytes of a range of one chunk's stored stream, in order.
 ///
 /// Every unit is held against its CRC-32C. A unit that is missing or damaged is rebuilt from the other
 /// shards of its row, verified ones only; the shard it came from is asked again only for rows that cannot
 /// be had without it.
-pub(super) struct ChunkReader {
+pub(super) struct StoredReader {
     pool: Arc<Pool>,
     chunk: ChunkRecord,
     range: Range<u64>,
@@ -85,23 +86,14 @@ struct Feed {
     _task: AbortOnDropHandle<()>,
 }
 
-impl ChunkReader {
-    /// Begins to read `range` of a chunk's plain bytes; the shards' readers start at once.
-    pub async fn open(pool: Arc<Pool>, chunk: ChunkId, range: Range<u64>) -> Result<Self> {
-        let chunk = pool.chunk(chunk)?.record;
-        if range.start > range.end || range.end > chunk.size {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!(
-                    "chunk {} has {} bytes, and {}..{} was to be read",
-                    chunk.chunk, chunk.size, range.start, range.end
-                ),
-            ));
-        }
+impl StoredReader {
+    /// Begins to read `range`, which lies in the stream; the shards' readers start at once. Waits until there is
+    /// memory for them, and for `more` bytes.
+    async fn open(pool: Arc<Pool>, chunk: ChunkRecord, range: Range<u64>, more: u64) -> Result<Self> {
         let row_bytes = chunk.layout.row_bytes();
         let (row, last_row) = (range.start / row_bytes, range.end.saturating_sub(1) / row_bytes);
-        let rows = last_row - row + 1;
-        let memory = pool.acquire_memory(row_bytes * rows.min(UNITS_AHEAD as u64 + 2)).await?;
+        let rows = (last_row + 1).saturating_sub(row);
+        let memory = pool.acquire_memory(row_bytes * rows.min(UNITS_AHEAD as u64 + 2) + more).await?;
         let mut reader = Self {
             pool,
             chunk,
@@ -127,9 +119,9 @@ impl ChunkReader {
         layout.row_bytes() * layout.rows(chunk.stored).min(UNITS_AHEAD as u64 + 2)
     }
 
-    /// Begins to read whole shards of a chunk, by index, for [`ChunkReader::next_units`]. Shards that cannot
+    /// Begins to read whole shards of a chunk, by index, for [`StoredReader::next_units`]. Shards that cannot
     /// be read are computed from the others; those at `damaged` places are not read. The memory
-    /// ([`ChunkReader::memory`]) is the caller's.
+    /// ([`StoredReader::memory`]) is the caller's.
     pub async fn open_shards(
         pool: Arc<Pool>,
         chunk: ChunkRecord,
@@ -196,7 +188,7 @@ impl ChunkReader {
         self.range.end - self.range.start >= LONG_BYTES
     }
 
-    /// The next plain bytes: the units of one row, as far as they lie in the range; `None` at its end.
+    /// The next bytes: the units of one row, as far as they lie in the range; `None` at its end.
     ///
     /// # Errors
     /// `Unrecoverable` when too few shards are left, `Unavailable` when the missing ones are on remotes
@@ -214,7 +206,7 @@ impl ChunkReader {
     /// may be there too, all verified.
     ///
     /// # Errors
-    /// As [`ChunkReader::next`].
+    /// As [`StoredReader::next`].
     pub async fn next_units(&mut self) -> Result<Option<Vec<Option<Bytes>>>> {
         if self.range.is_empty() || self.row > self.last_row {
             return Ok(None);
@@ -460,7 +452,7 @@ impl ChunkReader {
     }
 }
 
-impl Drop for ChunkReader {
+impl Drop for StoredReader {
     fn drop(&mut self) {
         for index in self.feeds.keys().copied().collect::<Vec<_>>() {
             self.close_feed(index, 0);

@@ -159,6 +159,7 @@ impl Settings {
             duplicate_detection: config.enable_duplicate_detection,
             trash_hours: config.trash_retention_hours,
             sole_writer: config.sole_writer,
+            compression: config.enable_compression.then_some(config.compression_level),
             file_hashes: config.file_hashes.clone(),
             offer_timeout: Duration::from_secs(config.commit_offer_timeout),
             health_check: config

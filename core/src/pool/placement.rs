@@ -252,13 +252,23 @@ impl Placement {
 }
 
 impl Plan {
+    /// The layout it was made for.
+    pub fn layout(&self) -> Layout {
+        self.layout
+    }
+
     /// Gives back the room of a chunk that is not stored.
     pub fn release(self, sizes: &[u64]) {
+        self.shrink(sizes, &[]);
+    }
+
+    /// Gives back the room of shards that became smaller than they were planned.
+    pub fn shrink(&self, planned: &[u64], sizes: &[u64]) {
         let mut shared = lock(&self.pool.placement.state);
         for (index, remotes) in lock(&self.state).placement.remotes.iter().enumerate() {
+            let size = |sizes: &[u64]| sizes.get(index).copied().unwrap_or(0);
             for at in remotes {
-                let size = sizes.get(index).copied().unwrap_or(0);
-                shared.placed[*at] = shared.placed[*at].saturating_sub(size);
+                shared.placed[*at] = shared.placed[*at].saturating_sub(size(planned).saturating_sub(size(sizes)));
             }
         }
     }

@@ -27,6 +27,10 @@ pub struct PoolStatus {
     pub trash_bytes: u64,
     /// Bytes of shards on all remotes.
     pub stored: u64,
+    /// Plain bytes of the chunks that are compressed.
+    pub compressed_bytes: u64,
+    /// What is stored of them, before redundancy.
+    pub compressed_stored: u64,
     /// The redundancy of new files.
     pub redundancy: Redundancy,
     /// How many remotes new files survive the loss of, with the remotes there are.
@@ -75,6 +79,7 @@ impl Pool {
         let view = self.view().await;
         let (files, bytes) = self.index.totals()?;
         let (trash_versions, trash_bytes) = self.index.trash_totals(&self.keep_by()?)?;
+        let (compressed_bytes, compressed_stored) = self.index.compressed_totals()?;
         let used = self.index.remote_use()?;
         let records = self.index.remotes()?;
         let use_of = |id: RemoteId| used.iter().find(|(r, _)| *r == id).map(|(_, u)| *u).unwrap_or_default();
@@ -136,6 +141,8 @@ impl Pool {
             trash_versions,
             trash_bytes,
             stored: used.iter().map(|(_, u)| u.bytes).sum(),
+            compressed_bytes,
+            compressed_stored,
             tolerated: tolerated(redundancy, members),
             redundancy,
             complete_view: view.complete,

@@ -1,6 +1,5 @@
 //! Storing one chunk: coded as it is read, its shards put in parallel.
 
-use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -9,23 +8,31 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
 use super::placement::{Plan, Target};
+use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, Nonce, Sha256, Stamp};
 use crate::journal::record::{ChunkRecord, Place, UnitChecksums};
 use crate::monitor::Monitor;
-use crate::redundancy::Redundancy;
 use crate::remote::Body;
 use crate::scratch::{Scratch, ScratchFile};
+use crate::stage::compress::{self, Compression, FRAME_BYTES, Packer, Unpacker};
 use crate::stage::hash::Hasher;
 use crate::stage::layout::{Layout, MAX_UNIT_BYTES};
 use crate::stage::stripe::StripeEncoder;
+
+mod code;
+
+pub(super) use code::{Compress, code};
 
 /// A chunk coded into shards, not stored yet.
 pub(super) struct Coded {
     /// Plain bytes.
     pub size: u64,
-    /// Their SHA-256.
+    /// Bytes of the stored stream.
+    pub stored: u64,
+    /// The SHA-256 of the plain bytes.
     pub sha256: Sha256,
+    pub compression: Option<Compression>,
     pub layout: Layout,
     /// The checksums of their units, per shard index.
     pub units: Vec<UnitChecksums>,
@@ -33,9 +40,15 @@ pub(super) struct Coded {
     pub shards: Vec<Body>,
 }
 
+impl Coded {
+    /// Whether compressing it was not worth it.
+    pub fn is_vain(&self) -> bool {
+        self.compression.is_some() && !compress::gains(self.size, self.stored)
+    }
+}
+
 /// Where the shards of a chunk that was not read yet will go.
 pub(super) struct Planned {
-    size: u64,
     sizes: Vec<u64>,
     plan: Plan,
 }
@@ -61,96 +74,22 @@ impl Planned {
     }
 }
 
-/// How much is read, then hashed, at a time.
-const STRIP_BYTES: usize = 128 << 10;
-
-/// Reads up to `limit` bytes and codes them; `None` at the end of the input. A shard that has a directory in
-/// `staging` is written there.
-///
-/// Reads row by row straight into the shards: beside them, memory holds one row and its parity.
-///
-/// # Errors
-/// Those of the reader, and `Full` when scratch files have no room.
-pub(super) fn code(
-    reader: &mut dyn Read,
-    limit: u64,
-    redundancy: Redundancy,
-    scratch: &Scratch,
-    staging: &[Option<PathBuf>],
-    also: &mut dyn FnMut(&[u8]),
-) -> Result<Option<Coded>> {
-    // The unit depends on the chunk's size only below a full row of the largest units.
-    let largest = u64::from(redundancy.data) * u64::from(MAX_UNIT_BYTES);
-    let mut row = vec![0; usize::try_from(largest.min(limit)).unwrap_or(0)];
-    let mut hasher = Hasher::new();
-    // Hashed while it is in the cache.
-    let mut fill = |reader: &mut dyn Read, row: &mut [u8]| {
-        let mut filled = 0;
-        for strip in row.chunks_mut(STRIP_BYTES) {
-            let read = fill(reader, strip)?;
-            hasher.update(&strip[..read]);
-            also(&strip[..read]);
-            filled += read;
-            if read < strip.len() {
-                break;
-            }
-        }
-        Ok::<_, Error>(filled)
-    };
-    let first = fill(reader, &mut row)?;
-    if first == 0 {
-        return Ok(None);
-    }
-    let layout = Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, first as u64);
-    let small = first < row.len() || first as u64 == limit;
-    let mut encoder = StripeEncoder::new(layout)?;
-    let mut sinks = (0..layout.shards())
-        .map(|index| {
-            if small {
-                return Ok(Sink::Memory(Vec::new()));
-            }
-            let staging = staging.get(index).and_then(Option::as_deref);
-            scratch.create_for(layout.shard_size(limit, index), staging).map(Sink::Scratch)
-        })
-        .collect::<Result<Vec<_>>>()?;
-    let mut size = 0;
-    let mut filled = first;
-    let row_bytes = usize::try_from(layout.row_bytes()).unwrap_or(usize::MAX);
-    while filled > 0 {
-        let bytes = &row[..filled];
-        for stored in bytes.chunks(row_bytes) {
-            for (index, unit) in encoder.row(stored)? {
-                sinks[index].write(unit)?;
-            }
-        }
-        size += filled as u64;
-        if filled < row.len() {
-            break;
-        }
-        let left = usize::try_from(limit - size).unwrap_or(usize::MAX).min(row.len());
-        filled = fill(reader, &mut row[..left])?;
-    }
-    Ok(Some(Coded {
-        size,
-        sha256: hasher.finish(),
-        layout,
-        units: encoder.finish().into_iter().map(UnitChecksums).collect(),
-        shards: sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
-    }))
-}
-
-/// Codes the bytes of one chunk as they come, in any pieces.
+/// Codes the stored stream of one chunk as it comes, in any pieces.
 pub(super) struct Coder {
     layout: Layout,
     encoder: StripeEncoder,
     sinks: Vec<Sink>,
+    /// Of the plain bytes, and their number.
     hasher: Hasher,
-    row: Vec<u8>,
     size: u64,
+    /// For a compressed chunk.
+    unpacker: Option<(Unpacker, Compression)>,
+    row: Vec<u8>,
+    stored: u64,
 }
 
 impl Coder {
-    /// Starts a chunk of `stored` bytes.
+    /// Starts a chunk of `stored` bytes that are the plain ones.
     ///
     /// # Errors
     /// `Corrupt` for an impossible layout, `Full` when scratch files have no room.
@@ -164,19 +103,40 @@ impl Coder {
             encoder: StripeEncoder::new(layout)?,
             sinks: (0..layout.shards()).map(sink).collect::<Result<_>>()?,
             hasher: Hasher::new(),
-            row: Vec::with_capacity(usize::try_from(layout.row_bytes().min(stored)).unwrap_or(0)),
             size: 0,
+            unpacker: None,
+            row: Vec::with_capacity(usize::try_from(layout.row_bytes().min(stored)).unwrap_or(0)),
+            stored: 0,
         })
+    }
+
+    /// Starts a chunk of `stored` bytes, compressed or not.
+    ///
+    /// # Errors
+    /// As [`Coder::new`].
+    pub fn of(layout: Layout, stored: u64, compression: Option<&Compression>, scratch: &Scratch) -> Result<Self> {
+        let unpacker = |of: &Compression| Ok::<_, Error>((Unpacker::new(of.frames().to_vec())?, of.clone()));
+        Ok(Self { unpacker: compression.map(unpacker).transpose()?, ..Self::new(layout, stored, scratch)? })
     }
 
     /// Takes the next bytes.
     ///
     /// # Errors
-    /// Those of scratch files.
+    /// Those of scratch files; `Corrupt` for bytes that do not decompress.
     pub fn write(&mut self, mut bytes: &[u8]) -> Result<()> {
         let full = usize::try_from(self.layout.row_bytes()).unwrap_or(usize::MAX);
-        self.hasher.update(bytes);
-        self.size += bytes.len() as u64;
+        self.stored += bytes.len() as u64;
+        if let Some((unpacker, _)) = &mut self.unpacker {
+            unpacker.push(bytes);
+            let mut plain = Buffer::new();
+            while unpacker.next_frame(&mut plain)? {
+                self.hasher.update(&plain);
+                self.size += plain.len() as u64;
+            }
+        } else {
+            self.hasher.update(bytes);
+            self.size += bytes.len() as u64;
+        }
         while !bytes.is_empty() {
             let (now, later) = bytes.split_at(bytes.len().min(full - self.row.len()));
             self.row.extend_from_slice(now);
@@ -206,7 +166,9 @@ impl Coder {
         }
         Ok(Coded {
             size: self.size,
+            stored: self.stored,
             sha256: self.hasher.finish(),
+            compression: self.unpacker.map(|(_, compression)| compression),
             layout: self.layout,
             units: self.encoder.finish().into_iter().map(UnitChecksums).collect(),
             shards: self.sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
@@ -242,20 +204,6 @@ fn named_by_content(sha256: &Sha256) -> ChunkId {
     ChunkId(sha256.0.iter().take(16).fold(0, |n, byte| n << 8 | u128::from(*byte)))
 }
 
-/// Reads until the buffer is full or the input ends.
-fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(n) => filled += n,
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::io("cannot read the source", e)),
-        }
-    }
-    Ok(filled)
-}
-
 impl Pool {
     /// Waits until the buffers of a chunk of `size` plain bytes fit into the memory limit.
     pub(super) async fn reserve_memory(&self, size: u64) -> Result<OwnedSemaphorePermit> {
@@ -263,7 +211,10 @@ impl Pool {
         let row = u64::from(r.shards()) * u64::from(MAX_UNIT_BYTES);
         // A short chunk may have more bytes of copies than its share of the code.
         let coded = size.div_ceil(u64::from(r.data)) * u64::from(r.shards());
-        self.acquire_memory(coded + row).await
+        let packing = self.settings.compression.map_or(0, |level| {
+            u64::from(r.data) * u64::from(MAX_UNIT_BYTES) + 2 * FRAME_BYTES as u64 + Packer::memory(level)
+        });
+        self.acquire_memory(coded + row + packing).await
     }
 
     /// Waits until so many bytes are free within the memory limit; more than all of it counts as all of it.
@@ -281,7 +232,7 @@ impl Pool {
         let layout = Layout::choose(r.data, r.parity, r.copies, size);
         let sizes: Vec<u64> = (0..layout.shards()).map(|index| layout.shard_size(size, index)).collect();
         let plan = self.placement.plan(self, self.view().await, &layout, &sizes).await.ok()?;
-        Some(Planned { size, sizes, plan })
+        Some(Planned { sizes, plan })
     }
 
     /// Puts every copy of every shard on its remote, and on another one where that fails for good.
@@ -298,7 +249,10 @@ impl Pool {
         let chunk = if unique { ChunkId(self.env.random()) } else { named_by_content(&coded.sha256) };
         let sizes: Vec<u64> = coded.shards.iter().map(Body::size).collect();
         let plan = match planned {
-            Some(planned) if planned.size == coded.size => planned.plan,
+            Some(planned) if planned.plan.layout() == coded.layout => {
+                planned.plan.shrink(&planned.sizes, &sizes);
+                planned.plan
+            }
             other => {
                 if let Some(planned) = other {
                     planned.release();
@@ -328,8 +282,9 @@ impl Pool {
             chunk,
             stamp: Stamp::ZERO,
             size: coded.size,
-            stored: coded.size,
+            stored: coded.stored,
             sha256: Some(coded.sha256),
+            compression: coded.compression,
             layout: coded.layout,
             units: coded.units,
             shards,

@@ -20,7 +20,8 @@ use crate::stage::hash::{Hasher, sha256};
 
 mod chunks;
 
-use chunks::{Section, file_content};
+pub(in crate::pool) use chunks::Section;
+use chunks::file_content;
 
 /// How often an upload stores anew what another machine began to delete meanwhile.
 pub(super) const MARKED_TRIES: usize = 5;

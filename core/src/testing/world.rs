@@ -126,6 +126,7 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         duplicate_detection: true,
         trash_hours: 0,
         sole_writer: false,
+        compression: None,
         file_hashes: Vec::new(),
         offer_timeout: Duration::from_secs(3600),
         health_check: Some(Duration::from_secs(3600)),

@@ -3,6 +3,7 @@
 
 mod balance;
 mod commits;
+mod compressed;
 mod convert;
 mod drain;
 mod freeing;

@@ -3,6 +3,7 @@
 
 mod acknowledge;
 mod compaction;
+mod compression;
 mod cost;
 mod crash;
 mod damage;

@@ -7,16 +7,18 @@ use rclonepool_core::testing::sim;
 
 /// Plays the `n`-th fifty of seeds.
 fn hold(n: u64) {
-    let (mut acknowledged, mut files) = (0, 0);
+    let (mut acknowledged, mut files, mut compressed) = (0, 0, 0);
     let ran = sim::run_many(n * 50..(n + 1) * 50, sim::mixed, |_, outcome| {
         acknowledged += outcome.acknowledged;
         files += outcome.files;
+        compressed += usize::from(outcome.history.iter().any(|line| line.ends_with("chunks are compressed")));
     });
     if let Err(failure) = ran {
         panic!("{failure}");
     }
     // Histories in which nothing succeeds prove nothing.
     assert!(acknowledged > 250 && files > 100, "{acknowledged} acknowledged, {files} files");
+    assert!(compressed > 5, "{compressed} histories with compressed chunks");
 }
 
 /// A test for each fifty of seeds, so that they run side by side.

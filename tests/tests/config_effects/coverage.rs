@@ -5,7 +5,7 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 52] = [
+const TESTED: [(&str, &str); 54] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
@@ -37,6 +37,8 @@ const TESTED: [(&str, &str); 52] = [
     ("max_parallel_workers", "transfer::workers"),
     ("show_progress", "transfer::show_progress_silences_progress"),
     ("file_hashes", "format::file_hashes_are_kept"),
+    ("enable_compression", "format::compression_stores_less"),
+    ("compression_level", "format::compression_stores_less"),
     ("balancing_strategy", "placement::balancing_strategy_chooses"),
     ("remote_weights", "placement::remote_weights_share_out"),
     ("remote_priorities", "placement::remote_priorities_come_first"),
@@ -63,14 +65,12 @@ const TESTED: [(&str, &str); 52] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 19] = [
+const LATER: [(&str, &str, Option<&str>); 17] = [
     ("enable_chunk_cache", "1", Some("true")),
     ("chunk_cache_size_mb", "0", None),
     ("enable_prefetch", "1", Some("true")),
     ("prefetch_chunks", "65", None),
     ("enable_deduplication", "1", Some("true")),
-    ("enable_compression", "1", Some("true")),
-    ("compression_level", "23", None),
     ("webdav_port", "0", None),
     ("webdav_auth_method", "\"kerberos\"", Some("\"basic\"")),
     ("webdav_users", "{\"me\": \"plain\"}", None),

@@ -91,3 +91,31 @@ fn file_hashes_are_kept() {
     };
     assert_eq!(hashes, json!({"md5": tool("md5sum"), "sha256": tool("sha256sum")}));
 }
+
+#[test]
+fn compression_stores_less() {
+    let machine = Machine::with_pool(3, "none", "2M");
+    let text: Vec<u8> = content(1, 3_000_000).iter().map(|byte| b"a list of words\n"[usize::from(byte % 16)]).collect();
+    let stored = |path: &str| {
+        let chunks = stat(&machine, path)["chunks"].as_array().unwrap().clone();
+        chunks.iter().map(|chunk| chunk["stored"].as_u64().unwrap()).sum::<u64>()
+    };
+    machine.upload(&text, "/plain");
+    assert_eq!(stored("/plain"), 3_000_000);
+    assert!(!machine.ok(&["status"]).contains("compress"));
+    machine.set("enable_compression", true);
+    machine.upload(&text, "/packed");
+    machine.upload(content(2, 3_000_000), "/noise");
+    assert!(stored("/packed") < 2_000_000 && stored("/noise") == 3_000_000, "{}", stored("/packed"));
+    let status: Value = serde_json::from_str(&machine.ok(&["--json", "status"])).unwrap();
+    let told = (status["compressed_bytes"].as_u64(), status["compressed_stored"].as_u64());
+    assert_eq!(told, (Some(3_000_000), Some(stored("/packed"))), "{status}");
+    assert!(machine.ok(&["status"]).contains("compressed: 2.9 MiB take "), "{}", machine.ok(&["status"]));
+    machine.set("compression_level", 19);
+    machine.upload(&text, "/harder");
+    assert!(stored("/harder") < stored("/packed"), "{} {}", stored("/harder"), stored("/packed"));
+    for path in ["/plain", "/packed", "/harder"] {
+        assert!(machine.cat(path) == text, "{path}");
+    }
+    assert_eq!(machine.run(&["ls"]).stderr, "", "both keys have an effect");
+}

@@ -48,6 +48,9 @@ fn every_mode_is_restored_without_the_library_and_without_the_remotes_it_may_los
         remotes.iter().for_each(|remote| args.extend(["--remote", remote.to_str().unwrap()]));
         home.run(&args);
         home.run(&["upload", source.to_str().unwrap(), "/tree"]);
+        home.set("enable_compression", "true");
+        home.run(&["upload", source.join("several.bin").to_str().unwrap(), "/compressed.bin"]);
+        assert!(home.run(&["status"]).contains("compressed: "));
         home.run(&["upload", source.join("small.bin").to_str().unwrap(), "/gone.bin"]);
         home.run(&["delete", "/gone.bin"]);
         home.run(&["mv", "/tree/copies.bin", "/moved.bin"]);
@@ -67,6 +70,7 @@ fn every_mode_is_restored_without_the_library_and_without_the_remotes_it_may_los
             let restored = if name == "copies.bin" { target.join("moved.bin") } else { target.join("tree").join(name) };
             assert!(std::fs::read(&restored).unwrap() == bytes, "{redundancy}: {name}");
         }
+        assert!(std::fs::read(target.join("compressed.bin")).unwrap() == files()[6].1, "{redundancy}: compressed");
         assert!(!target.join("gone.bin").exists());
     }
 }

@@ -83,6 +83,7 @@ impl Generator {
             size: stored,
             stored,
             sha256: None,
+            compression: None,
             layout,
             units: (0..3).map(|index| UnitChecksums(units(index))).collect(),
             shards: one_each,

@@ -18,10 +18,11 @@ use crate::journal::record::{ChunkRecord, Content, Entry, Record};
 use crate::monitor::{Event, Monitor};
 use crate::path::PoolPath;
 use crate::pool::Pool;
-use crate::pool::fetch::{ChunkReader, check_shard};
-use crate::pool::store::Coder;
+use crate::pool::fetch::{StoredReader, check_shard};
+use crate::pool::store::{Coded, Coder};
 use crate::pool::upload::MARKED_TRIES;
 use crate::redundancy::Redundancy;
+use crate::stage::compress::FRAME_BYTES_MAX;
 use crate::stage::layout::{Layout, MAX_UNIT_BYTES};
 
 /// Converted chunks are committed when they have so many bytes,
@@ -60,10 +61,10 @@ pub struct ConvertReport {
 }
 
 /// A chunk coded anew, and what it stands for.
-struct Converted {
+pub(super) struct Converted {
     /// The old chunk first; then new ones that went astray.
     replaces: Vec<ChunkId>,
-    new: ChunkRecord,
+    pub(super) new: ChunkRecord,
     epoch: u64,
 }
 
@@ -84,14 +85,14 @@ impl Pool {
                     continue;
                 }
                 let record = self.chunk(extent.chunk).map_err(|e| e.at_path(&entry.path))?.record;
-                let wanted = layout(redundancy, record.size);
+                let wanted = layout(redundancy, record.stored);
                 let other = record.layout != wanted;
                 seen.insert(extent.chunk, other);
                 touched |= other;
                 if other {
                     plan.chunks.push(extent.chunk);
                     plan.bytes += record.size;
-                    let shards = (0..wanted.shards()).map(|index| wanted.shard_size(record.size, index));
+                    let shards = (0..wanted.shards()).map(|index| wanted.shard_size(record.stored, index));
                     plan.write_bytes += shards.sum::<u64>() * u64::from(wanted.copies);
                 }
             }
@@ -190,20 +191,20 @@ impl Pool {
         monitor: &Monitor,
     ) -> Result<Converted> {
         let record = self.chunk(chunk)?.record;
-        if record.stored != record.size {
-            return Err(Error::new(ErrorKind::Unsupported, format!("chunk {chunk} is compressed"))
-                .hint("a later version converts it"));
+        let layout = layout(redundancy, record.stored);
+        let shards: u64 = (0..layout.shards()).map(|index| layout.shard_size(record.stored, index)).sum();
+        let mut row = layout.shards() as u64 * u64::from(MAX_UNIT_BYTES.min(layout.unit));
+        if record.compression.is_some() {
+            row += record.layout.row_bytes() + 2 * u64::from(FRAME_BYTES_MAX);
         }
-        let layout = layout(redundancy, record.size);
-        let shards: u64 = (0..layout.shards()).map(|index| layout.shard_size(record.size, index)).sum();
-        let row = layout.shards() as u64 * u64::from(MAX_UNIT_BYTES.min(layout.unit));
         let reading = self.care_read(&record).await?;
-        let _memory = self.acquire_memory(ChunkReader::memory(&record) + shards + row).await?;
+        let _memory = self.acquire_memory(StoredReader::memory(&record) + shards + row).await?;
         monitor.check()?;
         let epoch = self.view().await.epoch();
         let data = (0..usize::from(record.layout.data)).collect();
-        let mut reader = ChunkReader::open_shards(self.clone(), record.clone(), data, &[]).await?;
-        let mut coder = Coder::new(layout, record.size, &self.scratch)?;
+        let mut reader = StoredReader::open_shards(self.clone(), record.clone(), data, &[]).await?;
+        // The stored stream stays as it is: what was compressed is not compressed again.
+        let mut coder = Coder::of(layout, record.stored, record.compression.as_ref(), &self.scratch)?;
         while let Some(units) = reader.next_units().await? {
             for unit in units.iter().take(record.layout.data.into()).flatten() {
                 coder.write(unit)?;
@@ -214,6 +215,19 @@ impl Pool {
         if coded.size != record.size || record.sha256.is_some_and(|sum| sum != coded.sha256) {
             return Err(Error::new(ErrorKind::Corrupt, format!("chunk {chunk} is not what was stored")));
         }
+        let converted = self.put_converted(chunk, coded, epoch, monitor).await?;
+        monitor.progress(record.size, 0);
+        Ok(converted)
+    }
+
+    /// Puts a chunk that was coded anew since a view of `epoch`, to stand for `old`; every shard is read back.
+    pub(super) async fn put_converted(
+        self: &Arc<Self>,
+        old: ChunkId,
+        coded: Coded,
+        epoch: u64,
+        monitor: &Monitor,
+    ) -> Result<Converted> {
         // Progress counts what is committed.
         let silent = Monitor::default();
         let new = monitor.run(self.put_chunk(coded, None, &silent)).await?;
@@ -229,12 +243,11 @@ impl Pool {
         });
         let checked = monitor.run(async { Ok(join_all(checks.collect::<Vec<_>>()).await) }).await?;
         checked.into_iter().collect::<Result<()>>()?;
-        monitor.progress(record.size, 0);
-        Ok(Converted { replaces: vec![chunk], new, epoch })
+        Ok(Converted { replaces: vec![old], new, epoch })
     }
 
     /// Commits converted chunks with a revision of every version that refers to an old one.
-    async fn commit_converted(
+    pub(super) async fn commit_converted(
         self: &Arc<Self>,
         mut rest: Vec<Converted>,
         redundancy: Redundancy,
@@ -313,7 +326,7 @@ impl Pool {
     }
 }
 
-/// The layout of a chunk of `size` bytes under a redundancy.
-fn layout(redundancy: Redundancy, size: u64) -> Layout {
-    Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, size)
+/// The layout of a chunk of `stored` bytes under a redundancy.
+fn layout(redundancy: Redundancy, stored: u64) -> Layout {
+    Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, stored)
 }

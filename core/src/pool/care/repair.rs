@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
+use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +10,10 @@ use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::rebuild::Batch;
-use super::{RebuildReport, restore::Order};
+use super::{ConvertReport, RebuildReport, restore::Order};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::{Damage, Finding};
-use crate::journal::record::{ChunkRecord, Content, Entry, Extent, RemoteState};
+use crate::journal::record::{ChunkRecord, Content, Entry, Extent, Place, RemoteState};
 use crate::local;
 use crate::monitor::{Event, Monitor};
 use crate::path::PoolPath;
@@ -20,8 +21,13 @@ use crate::pool::Pool;
 use crate::pool::download::blocking;
 use crate::pool::fetch::{ChunkReader, check_shard};
 use crate::pool::store::{Coded, Coder};
+use crate::pool::upload::Section;
+use crate::redundancy::Redundancy;
 use crate::remote::Body;
+use crate::scratch::Scratch;
+use crate::stage::compress::{DEFAULT_LEVEL, FRAME_BYTES, FRAME_BYTES_MAX, Packer};
 use crate::stage::hash::Hasher;
+use crate::stage::layout::Layout;
 use crate::stage::stripe::unit_crc;
 
 /// Bytes of the source read at a time: 1 MiB.
@@ -38,6 +44,8 @@ pub struct RepairReport {
     pub damaged: Vec<Finding>,
     /// Shards on remotes of which nothing is known now; they are left alone.
     pub unknown: u64,
+    /// Chunks put anew whole: compressed today, they are other bytes than they were.
+    pub replaced: u64,
     /// What was put anew.
     pub rebuilt: RebuildReport,
 }
@@ -75,8 +83,10 @@ impl Pool {
             let record = self.chunk(extent.chunk)?.record;
             let damaged = self.check_chunk(&record, &mut report, monitor).await?;
             if !damaged.is_empty() {
-                let restored = self.repair_chunk(extent, &record, &damaged, &file, monitor).await;
-                batch.push(restored.map_err(|e| e.at_path(path))?, self.env.boot_ms());
+                let restored = self.repair_chunk(extent, &record, &damaged, &file, &mut report, monitor).await;
+                if let Some(restored) = restored.map_err(|e| e.at_path(path))? {
+                    batch.push(restored, self.env.boot_ms());
+                }
             }
             if batch.is_due(self.env.boot_ms()) {
                 self.finish_batch(&mut batch, &mut report.rebuilt, monitor).await?;
@@ -132,33 +142,33 @@ impl Pool {
         Ok(damaged)
     }
 
-    /// Codes a chunk from the local copy and puts its damaged shards.
+    /// Codes a chunk from the local copy and puts its damaged shards; `None` when it replaced the chunk instead.
     async fn repair_chunk(
         self: &Arc<Self>,
         extent: &Extent,
         record: &ChunkRecord,
         damaged: &[Finding],
         file: &Arc<File>,
+        report: &mut RepairReport,
         monitor: &Monitor,
-    ) -> Result<super::restore::RestoredShards> {
-        if (extent.chunk_offset, extent.length) != (0, record.size) || record.stored != record.size {
+    ) -> Result<Option<super::restore::RestoredShards>> {
+        if (extent.chunk_offset, extent.length) != (0, record.size) {
             return Err(Error::new(
                 ErrorKind::Unsupported,
-                format!("chunk {} holds more than this file, or holds it compressed", record.chunk),
+                format!("chunk {} holds more than this file", record.chunk),
             ));
         }
-        let shards: u64 = (0..record.layout.shards()).map(|index| record.layout.shard_size(record.stored, index)).sum();
-        let _memory = self.acquire_memory(shards + record.layout.row_bytes()).await?;
-        let (file, offset, length, layout) = (file.clone(), extent.offset, extent.length, record.layout);
-        let scratch = self.scratch.clone();
-        let coded: Coded = blocking(move || {
-            let mut coder = Coder::new(layout, length, &scratch)?;
-            each_piece(&file, offset, length, &mut |piece| coder.write(piece))?;
-            coder.finish()
-        })
-        .await?;
+        let memory = self.acquire_memory(memory(record)).await?;
+        let (pool, section) = (self.clone(), Section { file: file.clone(), at: extent.offset, end: end(extent) });
+        let (old, level) = (record.clone(), self.settings.compression.unwrap_or(DEFAULT_LEVEL));
+        let coded = blocking(move || code_again(&old, section, level, &pool.scratch)).await?;
+        let Some(coded) = coded else {
+            drop(memory);
+            self.replace_chunk(extent, record, file, report, monitor).await?;
+            return Ok(None);
+        };
         if coded.sha256 != extent.sha256 || coded.units != record.units {
-            return Err(Error::new(ErrorKind::SourceChanged, "the local copy changed while it was read"));
+            return Err(source_changed());
         }
         let places = || damaged.iter().map(|finding| finding.place);
         let bodies: BTreeMap<usize, Body> = coded.shards.into_iter().enumerate().collect();
@@ -167,7 +177,42 @@ impl Pool {
             ..Order::new(record.chunk, places().map(|place| (place.index, place.copy)))
         };
         // Progress counts the source's bytes.
-        monitor.run(self.put_restored(record, &bodies, &order, &Monitor::default())).await
+        monitor.run(self.put_restored(record, &bodies, &order, &Monitor::default())).await.map(Some)
+    }
+
+    /// Puts a compressed chunk under a new id, of the same redundancy: another version of zstd, or another level,
+    /// makes other bytes, and those are no shards of the old one.
+    async fn replace_chunk(
+        self: &Arc<Self>,
+        extent: &Extent,
+        record: &ChunkRecord,
+        file: &Arc<File>,
+        report: &mut RepairReport,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let Layout { data, parity, copies, .. } = record.layout;
+        let redundancy = Redundancy { data, parity, copies, ..self.settings.redundancy };
+        let _memory = self.acquire_memory(memory(record)).await?;
+        let epoch = self.view().await.epoch();
+        let (pool, section) = (self.clone(), Section { file: file.clone(), at: extent.offset, end: end(extent) });
+        let level = self.settings.compression.unwrap_or(DEFAULT_LEVEL);
+        let coded = blocking(move || section.code(redundancy, Some(level), &pool.scratch, &[])).await?;
+        let coded = coded.filter(|coded| coded.sha256 == extent.sha256).ok_or_else(source_changed)?;
+        let new = self.put_converted(record.chunk, coded, epoch, monitor).await?;
+        let size = |place: &Place| new.new.layout.shard_size(new.new.stored, usize::from(place.index));
+        let (shards, bytes) = (new.new.shards.len() as u64, new.new.shards.iter().map(size).sum::<u64>());
+        let mut committed = ConvertReport::default();
+        self.commit_converted(vec![new], redundancy, &mut committed, &Monitor::default()).await?;
+        if committed.failed > 0 {
+            return Err(Error::new(ErrorKind::Busy, "what it refers to is being deleted; repeat the command"));
+        }
+        report.replaced += committed.chunks;
+        report.rebuilt.chunks += committed.chunks;
+        report.rebuilt.shards += shards;
+        report.rebuilt.bytes += bytes;
+        report.rebuilt.stale |= committed.stale;
+        monitor.progress(0, 1);
+        Ok(())
     }
 
     /// Refuses a copy that is not what the pool stored, with the first differing offset.
@@ -229,7 +274,7 @@ impl Pool {
             let found = record.layout.locate(in_chunk);
             let checks = record.units.get(found.index).map(|units| units.0.as_slice()).unwrap_or_default();
             let recorded = usize::try_from(found.row).ok().and_then(|row: usize| checks.get(row));
-            let is_unit = record.stored == record.size
+            let is_unit = record.compression.is_none()
                 && found.within == 0
                 && length == u64::from(record.layout.unit_len(record.stored, found.index, found.row));
             if !(is_unit && recorded == Some(&unit_crc(&local))) {
@@ -265,6 +310,48 @@ impl Pool {
         }
         Ok(bytes)
     }
+}
+
+/// What coding a chunk takes, in bytes.
+fn memory(record: &ChunkRecord) -> u64 {
+    let layout = &record.layout;
+    let coded = record.size.div_ceil(layout.data.into()) * layout.shards() as u64 + layout.row_bytes();
+    // The level is not known; the highest takes most.
+    let packing = Packer::memory(u8::MAX) + layout.row_bytes() + 4 * u64::from(FRAME_BYTES_MAX);
+    coded + if record.compression.is_some() { packing } else { 0 }
+}
+
+fn end(extent: &Extent) -> u64 {
+    extent.offset.saturating_add(extent.length)
+}
+
+fn source_changed() -> Error {
+    Error::new(ErrorKind::SourceChanged, "the local copy changed while it was read")
+}
+
+/// Codes the bytes of a chunk as they were coded; `None` where they do not compress to the same bytes any more.
+fn code_again(record: &ChunkRecord, mut from: Section, level: u8, scratch: &Scratch) -> Result<Option<Coded>> {
+    let mut coder = Coder::of(record.layout, record.stored, record.compression.as_ref(), scratch)?;
+    let Some(compression) = &record.compression else {
+        each_piece(&from.file, from.at, record.size, &mut |piece| coder.write(piece))?;
+        return coder.finish().map(Some);
+    };
+    let (mut packer, mut plain, mut stored) = (Packer::new(level)?, Vec::new(), Vec::new());
+    for frame in compression.frames() {
+        if frame.plain as usize > FRAME_BYTES {
+            return Ok(None);
+        }
+        plain.resize(frame.plain as usize, 0);
+        from.read_exact(&mut plain).map_err(|e| Error::io("cannot read the local copy", e))?;
+        stored.clear();
+        packer.pack(&plain, &mut stored)?;
+        if packer.frames().last() != Some(frame) {
+            return Ok(None);
+        }
+        coder.write(&stored)?;
+    }
+    let coded = coder.finish()?;
+    Ok(Some(coded).filter(|coded| coded.units == record.units))
 }
 
 async fn hash(file: &Arc<File>, offset: u64, length: u64) -> Result<crate::id::Sha256> {

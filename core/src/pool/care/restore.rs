@@ -13,7 +13,7 @@ use crate::journal::View;
 use crate::journal::record::{ChunkRecord, Dropped, Place, Record, ShardRecord};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
-use crate::pool::fetch::{ChunkReader, check_shard};
+use crate::pool::fetch::{StoredReader, check_shard};
 use crate::pool::placement::Plan;
 use crate::pool::store::Sink;
 use crate::pool::upload::MARKED_TRIES;
@@ -88,7 +88,7 @@ impl Pool {
         let shards: u64 = indices.iter().map(|index| record.layout.shard_size(record.stored, *index)).sum();
         let reading = self.care_read(&record).await?;
         // One request for all of it: two could wait for each other.
-        let _memory = self.acquire_memory(ChunkReader::memory(&record) + shards).await?;
+        let _memory = self.acquire_memory(StoredReader::memory(&record) + shards).await?;
         monitor.check()?;
         let view = self.view().await;
         // Planned first: nothing is read where nobody has room.
@@ -126,7 +126,7 @@ impl Pool {
             let sink = if small { Sink::Memory(Vec::new()) } else { Sink::Scratch(self.scratch.create()?) };
             sinks.insert(*index, sink);
         }
-        let mut reader = ChunkReader::open_shards(self.clone(), record.clone(), indices.clone(), damaged).await?;
+        let mut reader = StoredReader::open_shards(self.clone(), record.clone(), indices.clone(), damaged).await?;
         while let Some(units) = reader.next_units().await? {
             for (index, sink) in &mut sinks {
                 if let Some(unit) = units.get(*index).and_then(Option::as_ref) {

@@ -18,7 +18,11 @@ use crate::pool::Pool;
 use crate::pool::download::blocking;
 use crate::pool::hashes::WholeFile;
 use crate::pool::resume::{Interim, resume_text};
-use crate::pool::store::{Planned, code};
+use crate::pool::store::{Coded, Compress, Planned, code};
+use crate::redundancy::Redundancy;
+use crate::scratch::Scratch;
+use crate::stage::chunk::Span;
+use crate::stage::compress;
 
 impl Pool {
     /// Stores the chunks of a file, several at once, each read from its own place.
@@ -58,11 +62,11 @@ impl Pool {
                         let length = chunk_size.min(size - n * chunk_size);
                         let _memory = pool.reserve_memory(length).await?;
                         monitor.check()?;
-                        let mut section = Section { file, at: n * chunk_size, end: n * chunk_size + length };
+                        let section = Section { file, at: n * chunk_size, end: n * chunk_size + length };
                         let (planned, coded) = pool
                             .code_chunk(length, move |pool, staging| {
-                                let r = pool.settings.redundancy;
-                                code(&mut section, length, r, &pool.scratch, staging, &mut |_| ())
+                                let (r, level) = (pool.settings.redundancy, pool.settings.compression);
+                                section.code(r, level, &pool.scratch, staging)
                             })
                             .await?;
                         let Some(coded) = coded else {
@@ -112,7 +116,9 @@ impl Pool {
                 .code_chunk(chunk_size, move |pool, staging| {
                     let Input { reader, whole } = &mut input;
                     let (r, scratch) = (pool.settings.redundancy, &pool.scratch);
-                    let coded = code(reader, chunk_size, r, scratch, staging, &mut |bytes| whole.update(bytes))?;
+                    let compress = pool.settings.compression.map_or(Compress::Never, Compress::IfFirst);
+                    let mut also = |bytes: &[u8]| whole.update(bytes);
+                    let coded = code(reader, chunk_size, r, compress, scratch, staging, &mut also)?;
                     Ok((coded, input))
                 })
                 .await?;
@@ -171,10 +177,48 @@ async fn join_one(puts: &mut FuturesUnordered<AbortOnDropHandle<Result<StoredChu
 }
 
 /// A part of a file, read by position.
-pub(super) struct Section {
+#[derive(Clone)]
+pub(in crate::pool) struct Section {
     pub file: Arc<File>,
     pub at: u64,
     pub end: u64,
+}
+
+impl Section {
+    /// Codes it as one chunk, compressed at `level` where that is worth it.
+    ///
+    /// # Errors
+    /// As [`code`].
+    pub fn code(
+        &self,
+        redundancy: Redundancy,
+        level: Option<u8>,
+        scratch: &Scratch,
+        staging: &[Option<PathBuf>],
+    ) -> Result<Option<Coded>> {
+        let code = |compress| {
+            let (mut from, length) = (self.clone(), self.end - self.at);
+            code(&mut from, length, redundancy, compress, scratch, staging, &mut |_| ())
+        };
+        match level {
+            Some(level) if self.pays()? => match code(Compress::Always(level))? {
+                Some(coded) if coded.is_vain() => code(Compress::Never),
+                coded => Ok(coded),
+            },
+            _ => code(Compress::Never),
+        }
+    }
+
+    /// Whether it is worth compressing, from a few places of it.
+    fn pays(&self) -> Result<bool> {
+        let mut sample = Vec::new();
+        for Span { offset, length } in compress::sample_spans(self.end - self.at) {
+            let at = self.at + offset;
+            let mut place = Self { file: self.file.clone(), at, end: at + length };
+            place.read_to_end(&mut sample).map_err(|e| Error::io("cannot read the source", e))?;
+        }
+        compress::pays(&sample)
+    }
 }
 
 impl Read for Section {

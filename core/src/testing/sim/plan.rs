@@ -21,6 +21,8 @@ pub struct Plan {
     pub remotes: usize,
     /// The pool's redundancy.
     pub redundancy: Redundancy,
+    /// The level chunks are compressed at.
+    pub compression: Option<u8>,
     /// How long versions stay in the trash.
     pub trash_hours: u64,
     /// The machines.
@@ -141,8 +143,10 @@ impl Content {
         };
         let size = usize::try_from(size).unwrap_or(0);
         let mut bytes = Vec::with_capacity(size + 8);
+        // Every other one gets smaller when it is compressed.
+        let some = if self.bytes.is_multiple_of(2) { 0x0f0f_0f00_0000_0f0f } else { u64::MAX };
         while bytes.len() < size {
-            bytes.extend_from_slice(&random.bits().to_le_bytes());
+            bytes.extend_from_slice(&(random.bits() & some).to_le_bytes());
         }
         bytes.truncate(size);
         bytes
@@ -179,7 +183,8 @@ impl Plan {
         let steps = draw_steps(&mut random, options, machines.len(), remotes, redundancy.tolerated());
         // In a third of them the trash is off, as it is where nobody takes care.
         let trash_hours = if options.care { [0, 1, 24][random.below(3) as usize] } else { 0 };
-        Self { seed, remotes, redundancy, trash_hours, machines, faults, steps }
+        let compression = seed.is_multiple_of(3).then_some(1);
+        Self { seed, remotes, redundancy, compression, trash_hours, machines, faults, steps }
     }
 }
 
@@ -362,8 +367,8 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} remotes, {}, {} h of trash",
-            self.seed, self.remotes, self.redundancy, self.trash_hours
+            "seed {}: {} remotes, {}, compression {:?}, {} h of trash",
+            self.seed, self.remotes, self.redundancy, self.compression, self.trash_hours
         )?;
         writeln!(f, "faults {:?}", self.faults)?;
         for (n, machine) in self.machines.iter().enumerate() {

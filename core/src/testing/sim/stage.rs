@@ -25,6 +25,7 @@ const FOREVER: Duration = Duration::from_secs(100 * 365 * 86_400);
 pub(super) fn play(plan: Plan, options: &Options) -> Result<Outcome, Box<Failure>> {
     let mut world = World::new(plan.remotes, plan.redundancy, CHUNK_BYTES, plan.seed);
     world.settings.trash_hours = plan.trash_hours;
+    world.settings.compression = plan.compression;
     world.rules = options.rules;
     world.limits = Limits { compact_from: 6, part_bytes: 8_000 };
     world.settings.offer_timeout = Duration::from_secs(60);

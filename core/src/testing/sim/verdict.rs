@@ -50,6 +50,10 @@ pub(super) async fn judge(plan: &Plan, options: &Options, shared: &Shared, lost:
     let fresh = shared.world.open(shared.pool).await?;
     let commits: BTreeMap<CommitName, Commit> = left.iter().flat_map(|(_, store)| commits_in(store)).collect();
     let merged = merge(&commits);
+    let compressed = merged.chunks.values().filter(|chunk| chunk.compression.is_some()).count();
+    if compressed > 0 {
+        shared.witness.line(format!("in the end {compressed} chunks are compressed"));
+    }
     shows_the_journal(shared, &fresh, &merged)?;
     shared.witness.check_shown("a new machine", u64::MAX, true, None, |path| fresh.entry(path))?;
     let mut files = 0;

@@ -53,14 +53,14 @@ fn texts_that_are_no_configuration() {
 fn what_has_no_effect_is_said_once_and_only_where_it_was_asked_for() {
     let machine = Machine::with_pool(1, "none", "64K");
     assert_eq!(machine.run(&["ls"]).stderr, "");
-    machine.set("enable_compression", true);
-    assert!(machine.run(&["ls"]).stderr.contains("enable_compression has no effect in this version"));
-    machine.set("enable_deduplication", true);
+    machine.set("enable_plugins", true);
+    assert!(machine.run(&["ls"]).stderr.contains("enable_plugins has no effect in this version"));
+    machine.set("enable_metrics", true);
     let said = machine.run(&["ls"]).stderr;
-    assert!(said.lines().count() == 1 && said.contains("2 keys") && said.contains("enable_deduplication"), "{said}");
+    assert!(said.lines().count() == 1 && said.contains("2 keys") && said.contains("enable_metrics"), "{said}");
     assert_eq!(machine.run(&["-q", "ls"]).stderr, "");
     let validated = machine.ok(&["config", "validate"]);
-    assert!(validated.contains("enable_compression has no") && validated.contains("in order"), "{validated}");
+    assert!(validated.contains("enable_plugins has no") && validated.contains("in order"), "{validated}");
 }
 
 #[test]
