@@ -1,6 +1,6 @@
 //! The stages: pure functions of bytes and numbers.
 //!
-//! In data order: [`chunk`] cuts a file, [`hash`] names its bytes, [`layout`] says how a chunk is
+//! In data order: [`chunk`] cuts a file, [`pack`] puts small ones together, [`hash`] names its bytes, [`layout`] says how a chunk is
 //! spread over shards, [`erasure`] computes parity, [`stripe`] does so row by row with a checksum per
 //! unit, [`place`] chooses the remotes.
 //!
@@ -11,5 +11,6 @@ pub mod chunk;
 pub mod erasure;
 pub mod hash;
 pub mod layout;
+pub mod pack;
 pub mod place;
 pub mod stripe;

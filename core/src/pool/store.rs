@@ -64,8 +64,8 @@ impl Planned {
 /// How much is read, then hashed, at a time.
 const STRIP_BYTES: usize = 128 << 10;
 
-/// Reads up to `limit` bytes and codes them; `None` at the end of the input. A shard that has a directory in
-/// `staging` is written there.
+/// Reads up to `limit` bytes and codes them in units of at most `unit` bytes; `None` at the end of the input. A
+/// shard that has a directory in `staging` is written there.
 ///
 /// Reads row by row straight into the shards: beside them, memory holds one row and its parity.
 ///
@@ -75,6 +75,7 @@ pub(super) fn code(
     reader: &mut dyn Read,
     limit: u64,
     redundancy: Redundancy,
+    unit: u32,
     scratch: &Scratch,
     staging: &[Option<PathBuf>],
     also: &mut dyn FnMut(&[u8]),
@@ -102,6 +103,7 @@ pub(super) fn code(
         return Ok(None);
     }
     let layout = Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, first as u64);
+    let layout = layout.with_unit_at_most(unit);
     let small = first < row.len() || first as u64 == limit;
     let mut encoder = StripeEncoder::new(layout)?;
     let mut sinks = (0..layout.shards())
@@ -259,11 +261,16 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
 impl Pool {
     /// Waits until the buffers of a chunk of `size` plain bytes fit into the memory limit.
     pub(super) async fn reserve_memory(&self, size: u64) -> Result<OwnedSemaphorePermit> {
+        self.acquire_memory(self.memory_to_store(size)).await
+    }
+
+    /// What the buffers of a chunk of `size` plain bytes take.
+    pub(super) fn memory_to_store(&self, size: u64) -> u64 {
         let r = self.settings.redundancy;
         let row = u64::from(r.shards()) * u64::from(MAX_UNIT_BYTES);
         // A short chunk may have more bytes of copies than its share of the code.
         let coded = size.div_ceil(u64::from(r.data)) * u64::from(r.shards());
-        self.acquire_memory(coded + row).await
+        coded + row
     }
 
     /// Waits until so many bytes are free within the memory limit; more than all of it counts as all of it.

@@ -19,6 +19,7 @@ use crate::pool::download::blocking;
 use crate::pool::hashes::WholeFile;
 use crate::pool::resume::{Interim, resume_text};
 use crate::pool::store::{Planned, code};
+use crate::stage::layout::MAX_UNIT_BYTES;
 
 impl Pool {
     /// Stores the chunks of a file, several at once, each read from its own place.
@@ -62,7 +63,7 @@ impl Pool {
                         let (planned, coded) = pool
                             .code_chunk(length, move |pool, staging| {
                                 let r = pool.settings.redundancy;
-                                code(&mut section, length, r, &pool.scratch, staging, &mut |_| ())
+                                code(&mut section, length, r, MAX_UNIT_BYTES, &pool.scratch, staging, &mut |_| ())
                             })
                             .await?;
                         let Some(coded) = coded else {
@@ -112,7 +113,8 @@ impl Pool {
                 .code_chunk(chunk_size, move |pool, staging| {
                     let Input { reader, whole } = &mut input;
                     let (r, scratch) = (pool.settings.redundancy, &pool.scratch);
-                    let coded = code(reader, chunk_size, r, scratch, staging, &mut |bytes| whole.update(bytes))?;
+                    let mut also = |bytes: &[u8]| whole.update(bytes);
+                    let coded = code(reader, chunk_size, r, MAX_UNIT_BYTES, scratch, staging, &mut also)?;
                     Ok((coded, input))
                 })
                 .await?;
