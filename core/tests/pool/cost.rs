@@ -251,8 +251,9 @@ async fn a_move_touches_no_shard() {
         std::fs::write(dir.path().join(n.to_string()), content(n, 5000)).unwrap();
     }
     put_directory(&stage.pool, dir.path(), "/d").await.unwrap();
-    // A put for each, one commit, a view and a look, and the question for room.
-    assert_eq!(stage.costs().await, [FILES as usize, N, 2 * N, 0, N]);
+    // A put for each pack, one commit, a view and a look, and the question for room.
+    let packs = (FILES as usize * 5000).div_ceil(CHUNK as usize);
+    assert_eq!(stage.costs().await, [packs, N, 2 * N, 0, N]);
     stage.log.clear();
     assert_eq!(stage.pool.rename(&path("/d"), &path("/moved"), false).await.unwrap().entries, FILES);
     assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0]);
