@@ -12,6 +12,7 @@ mod lock;
 mod query;
 mod shards;
 mod spent;
+mod sparse;
 mod survey;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ pub use local::{KnownCommit, Mark};
 pub use lock::PoolLock;
 pub use query::{Chunk, Listed, RemoteUse};
 pub use shards::Placed;
+pub(crate) use sparse::Sparse;
 pub use survey::{LiveFile, Shape, Surveyed, VersionId};
 
 use std::path::{Path, PathBuf};

@@ -89,6 +89,16 @@ impl ChunkReader {
     /// Begins to read `range` of a chunk's plain bytes; the shards' readers start at once.
     pub async fn open(pool: Arc<Pool>, chunk: ChunkId, range: Range<u64>) -> Result<Self> {
         let chunk = pool.chunk(chunk)?.record;
+        let row_bytes = chunk.layout.row_bytes();
+        let rows = (range.end.saturating_sub(1) / row_bytes).saturating_sub(range.start / row_bytes) + 1;
+        let memory = pool.acquire_memory(row_bytes * rows.min(UNITS_AHEAD as u64 + 2)).await?;
+        let mut reader = Self::open_within(pool, chunk, range).await?;
+        reader._memory = Some(memory);
+        Ok(reader)
+    }
+
+    /// As [`ChunkReader::open`]; the memory ([`ChunkReader::memory`]) is the caller's.
+    pub async fn open_within(pool: Arc<Pool>, chunk: ChunkRecord, range: Range<u64>) -> Result<Self> {
         if range.start > range.end || range.end > chunk.size {
             return Err(Error::new(
                 ErrorKind::Corrupt,
@@ -100,8 +110,6 @@ impl ChunkReader {
         }
         let row_bytes = chunk.layout.row_bytes();
         let (row, last_row) = (range.start / row_bytes, range.end.saturating_sub(1) / row_bytes);
-        let rows = last_row - row + 1;
-        let memory = pool.acquire_memory(row_bytes * rows.min(UNITS_AHEAD as u64 + 2)).await?;
         let mut reader = Self {
             pool,
             chunk,
@@ -113,7 +121,7 @@ impl ChunkReader {
             bad: Vec::new(),
             is_away: false,
             listed_again: false,
-            _memory: Some(memory),
+            _memory: None,
         };
         if !reader.range.is_empty() {
             reader.start().await;

@@ -35,6 +35,8 @@ pub enum Care {
     Restore(usize),
     /// Brings back what was deleted below a directory.
     RestoreTree(usize),
+    /// Writes packs anew that are mostly garbage.
+    Repack,
     /// Empties the trash.
     EmptyTrash,
 }
@@ -43,7 +45,8 @@ impl Care {
     pub(super) fn draw(random: &mut SplitMix) -> Self {
         let below = |random: &mut SplitMix, most: usize| random.below(most as u64) as usize;
         match random.below(100) {
-            0..=21 => Self::Rebuild { accept_loss: random.chance(0.5) },
+            0..=15 => Self::Rebuild { accept_loss: random.chance(0.5) },
+            16..=21 => Self::Repack,
             22..=29 => Self::Heal,
             30..=49 => Self::Rebalance,
             50..=66 => Self::Convert {
@@ -92,6 +95,7 @@ impl Care {
             }
             Self::Restore(path) => restore(process, n, file(*path)?).await,
             Self::RestoreTree(path) => restore(process, n, directory(*path)?).await,
+            Self::Repack => Ok(format!("{:?}", pool.repack(&monitor).await?)),
             Self::EmptyTrash => Ok(format!("{} versions gone", pool.empty_trash(&EmptyOptions::default()).await?)),
         }
     }
@@ -112,6 +116,7 @@ impl fmt::Display for Care {
             Self::Verify { deep: false } => f.write_str("verify"),
             Self::Restore(path) => write!(f, "restore {}", file(path)),
             Self::RestoreTree(path) => write!(f, "restore below {}", DIRECTORIES[*path % DIRECTORIES.len()]),
+            Self::Repack => f.write_str("repack"),
             Self::EmptyTrash => f.write_str("empty the trash"),
         }
     }

@@ -135,8 +135,10 @@ impl Content {
         let mut random = SplitMix(u64::from(self.bytes) ^ 0x5eed);
         let size = match random.below(10) {
             0 => 0,
-            1..=4 => random.below(4096),
-            5..=7 => 4097 + random.below(60_000),
+            1..=3 => random.below(4096),
+            // Several of these share a chunk.
+            4..=6 => 4097 + random.below(CHUNK_BYTES / 16 - 4096),
+            7 => 4097 + random.below(60_000),
             _ => 65_537 + random.below(3 * CHUNK_BYTES),
         };
         let size = usize::try_from(size).unwrap_or(0);
