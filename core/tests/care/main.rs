@@ -8,6 +8,7 @@ mod freeing;
 mod gc;
 mod health;
 mod lost;
+mod packs;
 mod rebuild;
 mod repair;
 mod simulation;
@@ -93,7 +94,7 @@ pub async fn assert_whole(world: &World, pool: &Arc<Pool>, of: &str) {
     }
 }
 
-pub async fn gc(pool: &Pool) -> Result<GcReport> {
+pub async fn gc(pool: &Arc<Pool>) -> Result<GcReport> {
     pool.gc(&GcOptions::default(), &Monitor::default()).await
 }
 
