@@ -7,13 +7,14 @@ mod listing;
 mod memory;
 mod rebuild;
 mod requests;
+mod small;
 mod sum;
 
 use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 8] = ["sum", "directories", "cpu", "requests", "memory", "listing", "health", "rebuild"];
+pub const ALL: [&str; 9] = ["sum", "directories", "cpu", "requests", "small", "memory", "listing", "health", "rebuild"];
 
 /// Runs one.
 ///
@@ -25,6 +26,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "directories" => directories::run(scale),
         "cpu" => cpu::run(scale),
         "requests" => requests::run(scale).await,
+        "small" => small::run(scale).await,
         "memory" => memory::run(scale),
         "listing" => listing::run(scale),
         "health" => health::run(scale),

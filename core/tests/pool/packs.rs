@@ -47,7 +47,8 @@ async fn packs_in_every_mode_are_read_whole_and_in_part() {
         let sizes = [0, 1, 4096, 4097, 5_000, 50_000, 50_001, 40_000, 9_999, 30_000, 131_072];
         for (n, size) in sizes.iter().enumerate() {
             std::fs::create_dir_all(from.path().join((n % 3).to_string())).unwrap();
-            std::fs::write(from.path().join((n % 3).to_string()).join(n.to_string()), content(n as u64, *size)).unwrap();
+            std::fs::write(from.path().join((n % 3).to_string()).join(n.to_string()), content(n as u64, *size))
+                .unwrap();
         }
         assert_eq!(put_directory(&pool, from.path(), "/d").await.unwrap().files, sizes.len() as u64);
         let other = world.open(id).await.unwrap();
@@ -57,7 +58,11 @@ async fn packs_in_every_mode_are_read_whole_and_in_part() {
         let mut chunks = BTreeSet::new();
         for (n, size) in sizes.iter().enumerate() {
             let (name, bytes) = (format!("/d/{}/{n}", n % 3), content(n as u64, *size));
-            assert_eq!(std::fs::read(to.path().join((n % 3).to_string()).join(n.to_string())).unwrap(), bytes, "{mode}");
+            assert_eq!(
+                std::fs::read(to.path().join((n % 3).to_string()).join(n.to_string())).unwrap(),
+                bytes,
+                "{mode}"
+            );
             assert_eq!(get(&other, &name).await.unwrap(), bytes, "{mode}: {name}");
             let (a, b) = (size / 3, size / 2);
             assert_eq!(range(&other, &name, Some(a as u64..b as u64)).await.unwrap(), bytes[a..b], "{mode}: {name}");
@@ -117,12 +122,15 @@ async fn without_room_every_file_is_told() {
     world.faults.iter().for_each(|faults| faults.set_full(true));
     let report = put_directory(&pool, from.path(), "/d").await.unwrap();
     assert_eq!((report.files, report.failed, report.full), (0, 20, true));
+    assert!(pool.list(&path("/")).unwrap().is_empty());
+
+    let (world, _, pool) = made(3, "parity:2+1").await;
+    world.faults.iter().for_each(|faults| faults.set_full(true));
     let puts = (0..8).map(|n| {
         let pool = pool.clone();
         async move { put(&pool, &format!("/c/{n}"), &content(n, SIZE)).await.unwrap_err().kind() }
     });
     assert_eq!(futures_util::future::join_all(puts).await, [ErrorKind::Full; 8]);
-    world.faults.iter().for_each(|faults| faults.set_full(false));
     assert!(pool.list(&path("/")).unwrap().is_empty());
 }
 

@@ -229,7 +229,8 @@ impl Pool {
         for one in &*rewritten {
             let mut offset = 0;
             for piece in &one.pieces {
-                let homes = piece.homes.iter().map(|(chunk, at)| ((*chunk, *at, piece.length), (one.new.chunk, offset)));
+                let homes =
+                    piece.homes.iter().map(|(chunk, at)| ((*chunk, *at, piece.length), (one.new.chunk, offset)));
                 now_at.extend(homes);
                 offset += piece.length;
             }

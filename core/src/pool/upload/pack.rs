@@ -101,9 +101,9 @@ impl Pool {
     pub(super) async fn store_pack(self: Arc<Self>, files: Vec<Small>, monitor: Option<Monitor>) -> Vec<Outcome> {
         let paths: Vec<PoolPath> = files.iter().map(|file| file.order.path.clone()).collect();
         let stored = AbortOnDropHandle::new(tokio::spawn(self.try_pack(files, monitor))).await;
-        stored.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))).unwrap_or_else(|error| {
-            paths.into_iter().map(|path| (path, Err(error.repeat()))).collect()
-        })
+        stored
+            .unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())))
+            .unwrap_or_else(|error| paths.into_iter().map(|path| (path, Err(error.repeat()))).collect())
     }
 
     async fn try_pack(self: Arc<Self>, mut files: Vec<Small>, monitor: Option<Monitor>) -> Result<Vec<Outcome>> {
