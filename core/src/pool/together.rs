@@ -91,16 +91,16 @@ impl State {
         for member in self.waiting.drain(..) {
             let path = &member.order.path;
             let full = batch.len() >= BATCH_FILES || bytes + member.bytes > BATCH_BYTES && !batch.is_empty();
-            if full || taken.contains(path) || above.contains(path) || path.ancestors().any(|a| taken.contains(&a)) {
-                // Whoever comes to the same path later stays behind this one.
-                taken.insert(path.clone());
-                rest.push_back(member);
-                continue;
-            }
+            let blocked = taken.contains(path) || above.contains(path) || path.ancestors().any(|a| taken.contains(&a));
+            // Who comes to this path later stays behind this one, wherever that goes.
             above.extend(path.ancestors());
             taken.insert(path.clone());
-            bytes += member.bytes;
-            batch.push(member);
+            if full || blocked {
+                rest.push_back(member);
+            } else {
+                bytes += member.bytes;
+                batch.push(member);
+            }
         }
         self.waiting = rest;
         batch

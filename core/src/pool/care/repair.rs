@@ -145,7 +145,8 @@ impl Pool {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("chunk {} holds more than this file, or holds it compressed", record.chunk),
-            ));
+            )
+            .hint("`rebuild` restores it where enough of it is left; `upload --force` stores the local copy anew"));
         }
         let shards: u64 = (0..record.layout.shards()).map(|index| record.layout.shard_size(record.stored, index)).sum();
         let _memory = self.acquire_memory(shards + record.layout.row_bytes()).await?;

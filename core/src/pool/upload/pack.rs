@@ -57,7 +57,8 @@ enum Load {
 impl Pool {
     /// The most bytes of a pack here.
     pub(in crate::pool) fn pack_bytes(&self) -> u64 {
-        PACK_BYTES.min(self.settings.chunk_size)
+        // Beside it there are its shards, and others.
+        PACK_BYTES.min(self.settings.chunk_size).min(self.settings.memory_bytes / 8)
     }
 
     /// Files up to this length share chunks.
