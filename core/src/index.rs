@@ -11,8 +11,8 @@ mod local;
 mod lock;
 mod query;
 mod shards;
-mod spent;
 mod sparse;
+mod spent;
 mod survey;
 #[cfg(test)]
 mod tests;

@@ -45,8 +45,8 @@ impl Care {
     pub(super) fn draw(random: &mut SplitMix) -> Self {
         let below = |random: &mut SplitMix, most: usize| random.below(most as u64) as usize;
         match random.below(100) {
-            0..=15 => Self::Rebuild { accept_loss: random.chance(0.5) },
-            16..=21 => Self::Repack,
+            0..=13 => Self::Rebuild { accept_loss: random.chance(0.5) },
+            14..=21 => Self::Repack,
             22..=29 => Self::Heal,
             30..=49 => Self::Rebalance,
             50..=66 => Self::Convert {
