@@ -320,7 +320,7 @@ async fn a_file_of_a_pack_is_read_alone() {
 async fn concurrent_uploads_share_all_requests() {
     let stage = Stage::new().await;
     let upload = |n: u64| {
-        let (pool, size) = (stage.pool.clone(), if n % 5 == 0 { 100 } else { 5000 });
+        let (pool, size) = (stage.pool.clone(), if n.is_multiple_of(5) { 100 } else { 5000 });
         async move {
             let report = put(&pool, &format!("/c/{n}"), &content(n, size)).await.unwrap();
             assert_eq!((report.files, report.bytes, report.stale), (1, size as u64, false));
@@ -329,7 +329,7 @@ async fn concurrent_uploads_share_all_requests() {
     futures_util::future::join_all((0..50).map(upload)).await;
     assert_eq!(stage.costs().await, [3, N, 2 * N, 0, N], "{:?}", stage.log.calls());
     for n in 0..50 {
-        let size = if n % 5 == 0 { 100 } else { 5000 };
+        let size = if n.is_multiple_of(5) { 100 } else { 5000 };
         assert_eq!(get(&stage.pool, &format!("/c/{n}")).await.unwrap(), content(n, size));
     }
 }

@@ -260,3 +260,6 @@ impl Read for Pieces {
         Ok(0)
     }
 }
+
+#[cfg(test)]
+mod tests;
