@@ -328,7 +328,7 @@ async fn concurrent_uploads_share_all_requests() {
     };
     futures_util::future::join_all((0..50).map(upload)).await;
     assert_eq!(stage.costs().await, [3, N, 2 * N, 0, N], "{:?}", stage.log.calls());
-    for n in 0..50 {
+    for n in 0..50u64 {
         let size = if n.is_multiple_of(5) { 100 } else { 5000 };
         assert_eq!(get(&stage.pool, &format!("/c/{n}")).await.unwrap(), content(n, size));
     }
