@@ -35,7 +35,7 @@ struct Taken {
 pub async fn run(scale: Scale) -> Result<Vec<Row>> {
     let files = scale.size(2000, 200);
     // As many would take minutes; what one takes does not depend on how many there are.
-    let peer_files = scale.size(200, 20);
+    let peer_files = scale.size(24, 8);
     let (mut ours, mut peer) = (Taken::default(), Taken::default());
     for _ in 0..scale.rounds {
         round(files, peer_files, &mut ours, &mut peer).await?;
