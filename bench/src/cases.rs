@@ -9,14 +9,26 @@ mod memory;
 mod rebuild;
 mod requests;
 mod scale;
+mod small;
 mod sum;
 
 use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 10] =
-    ["sum", "directories", "cpu", "requests", "memory", "listing", "health", "rebuild", "compression", "scale"];
+pub const ALL: [&str; 11] = [
+    "sum",
+    "directories",
+    "cpu",
+    "compression",
+    "requests",
+    "small",
+    "memory",
+    "listing",
+    "scale",
+    "health",
+    "rebuild",
+];
 
 /// Runs one.
 ///
@@ -29,6 +41,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "cpu" => cpu::run(scale),
         "compression" => compression::run(scale),
         "requests" => requests::run(scale).await,
+        "small" => small::run(scale).await,
         "memory" => memory::run(scale),
         "listing" => listing::run(scale),
         "health" => health::run(scale),

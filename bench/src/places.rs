@@ -47,7 +47,8 @@ fn available_memory() -> u64 {
 /// Those of the file system.
 pub fn random_file(path: &Path, bytes: u64) -> Result<()> {
     let mut file = File::create(path)?;
-    let mut block = vec![0; 4 << 20];
+    let most = 4 << 20;
+    let mut block = vec![0; usize::try_from(bytes).map_or(most, |bytes| bytes.min(most))];
     let mut left = bytes;
     while left > 0 {
         rand::fill(block.as_mut_slice());

@@ -41,11 +41,11 @@ pub struct Job {
 pub enum Work {
     /// Make the pool.
     Init,
-    /// Store a file.
+    /// Store a file, or a directory.
     Upload { from: PathBuf, to: String },
     /// Store a stream of so many bytes.
     Stream { bytes: u64, to: String },
-    /// Read a file.
+    /// Read a file, or a directory.
     Download { from: String, to: PathBuf },
     /// List a directory.
     List { directory: String },
@@ -165,6 +165,13 @@ impl Work {
         let monitor = Monitor::default();
         match self {
             Self::Init | Self::Health => {}
+            Self::Upload { from, to } if from.is_dir() => {
+                let options = UploadOptions { force: true, ..UploadOptions::default() };
+                let report = pool.upload_all(&[(from, PoolPath::new(&to)?)], &options, &monitor).await?;
+                if report.stale || report.failed > 0 {
+                    return Err(format!("the upload is not whole: {report:?}").into());
+                }
+            }
             Self::Upload { from, to } => upload(pool, Source::File(from), &to, outcome).await?,
             Self::Stream { bytes, to } => {
                 let source = Source::Stream(Box::new(Generated::new().take(bytes)));

@@ -128,6 +128,13 @@ impl Error {
         self
     }
 
+    /// The same once more, for another who waited for it; the cause stays with the first.
+    pub(crate) fn repeat(&self) -> Self {
+        let Self { kind, message, remote, path, hint, source: _ } = self;
+        let (message, remote, path, hint) = (message.clone(), remote.clone(), path.clone(), hint.clone());
+        Self { kind: *kind, message, remote, path, hint, source: None }
+    }
+
     /// What kind of failure it is.
     pub fn kind(&self) -> ErrorKind {
         self.kind

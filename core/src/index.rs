@@ -11,6 +11,7 @@ mod local;
 mod lock;
 mod query;
 mod shards;
+mod sparse;
 mod spent;
 mod survey;
 #[cfg(test)]
@@ -24,6 +25,7 @@ pub use local::{KnownCommit, Mark};
 pub use lock::PoolLock;
 pub use query::{Chunk, Listed, RemoteUse};
 pub use shards::Placed;
+pub(crate) use sparse::Sparse;
 pub use survey::{LiveFile, Shape, Surveyed, VersionId};
 
 use std::path::{Path, PathBuf};

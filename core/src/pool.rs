@@ -1,7 +1,7 @@
 //! The pool: what the faces call.
 //!
 //! Drivers, one file each, orchestrate stages, remotes and the journal: `store` puts one chunk,
-//! `upload` and `tree` make files of chunks, `fetch` reads chunks, `download` makes local
+//! `upload` and `tree` make files of chunks, `together` lets small uploads share them, `fetch` reads chunks, `download` makes local
 //! files of them, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
 
 pub mod care;
@@ -20,6 +20,7 @@ mod resume;
 mod settings;
 mod status;
 mod store;
+mod together;
 mod tree;
 mod upload;
 
@@ -137,6 +138,8 @@ pub struct Pool {
     placement: Placement,
     /// In KiB, so that a limit of many GiB fits.
     memory: Arc<Semaphore>,
+    /// Small uploads that wait for each other.
+    together: together::Together,
     view: RwLock<Arc<View>>,
     /// Whether this process has committed anything.
     wrote: AtomicBool,
@@ -187,6 +190,7 @@ impl Pool {
             placement: Placement::new(&settings, journal.remotes(), &env),
             scratch: Scratch::new(settings.temp_dir.clone()),
             memory: Arc::new(Semaphore::new(kib)),
+            together: together::Together::default(),
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
             closing: CancellationToken::new(),

@@ -13,7 +13,8 @@ use crate::format::{count, left, size};
 ///
 /// What nobody needs any more is marked first, and deleted by the first run that comes 24 hours later: another
 /// machine may be using it. Versions in the trash are needed until their time is over, or until a remote runs
-/// short of space (less than a twentieth of it, and less than 10 GiB, is free). Run it daily.
+/// short of space (less than a twentieth of it, and less than 10 GiB, is free). Small files share chunks: where
+/// less than half of such a pack is needed, that half is copied to a new one. Run it daily.
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Show what would be freed, and free nothing
@@ -33,7 +34,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             if args.dry_run {
                 let mut found = pool.orphans(&options, &context.notices()).await.map_err(broken_off)?;
                 orphans::redact(&mut found);
-                return orphans::show(context, &found);
+                return orphans::show(context, &found, Some(&pool.plan_repack()?));
             }
             let report = pool.gc(&options, &context.notices()).await.map_err(broken_off)?;
             tell(context, &report)
@@ -52,6 +53,10 @@ pub fn tell(context: &Context, report: &GcReport) -> Result<()> {
     let unfinished =
         if report.leftovers > 0 { format!(", {} of them unfinished", report.leftovers) } else { String::new() };
     let mut said = format!("{} freed ({chunks} dropped, {objects} deleted{unfinished})", size(report.reclaimed));
+    if report.repacked > 0 {
+        let packs = count(report.repacked, "pack");
+        said += &format!("; {packs} of small files written anew ({} copied)", size(report.copied));
+    }
     if report.marked > 0 && !report.at_once {
         said += &format!("; {} marked", count(report.marked, "chunk"));
     }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rclonepool_core::pool::care::{GcOptions, Orphans, Stage};
+use rclonepool_core::pool::care::{GcOptions, Orphans, RepackPlan, Stage};
 use rclonepool_core::{Error, ErrorKind, Result};
 use serde_json::json;
 
@@ -44,7 +44,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             let mut found = pool.orphans(&options, &context.notices()).await.map_err(gc::broken_off)?;
             redact(&mut found);
             if !args.delete {
-                return show(context, &found);
+                return show(context, &found, None);
             }
             if found.is_empty() {
                 context.ui.say("Nothing to free.")?;
@@ -63,12 +63,20 @@ pub fn redact(found: &mut Orphans) {
     found.leftovers.iter_mut().for_each(|leftover| leftover.remote = redact_remote(&leftover.remote));
 }
 
-/// Lists what nobody needs.
-pub fn show(context: &Context, found: &Orphans) -> Result<()> {
+/// Lists what nobody needs, and what would be packed anew.
+pub fn show(context: &Context, found: &Orphans, repack: Option<&RepackPlan>) -> Result<()> {
     if context.ui.json {
-        return context.ui.summary(json!(found));
+        let mut all = json!(found);
+        if let Some(plan) = repack {
+            all["repack"] = json!(plan);
+        }
+        return context.ui.summary(all);
     }
     let mut out = context.ui.out();
+    if let Some(plan) = repack.filter(|plan| plan.packs > 0) {
+        let (packs, copied, unneeded) = (count(plan.packs, "pack"), size(plan.copied), size(plan.unneeded));
+        out.line(&format!("{packs} of small files written anew: {copied} copied, {unneeded} become garbage"))?;
+    }
     if found.is_empty() {
         out.line("Nothing lies on the remotes that nobody needs.")?;
     }

@@ -77,7 +77,7 @@ pub(crate) enum ObjectState {
 
 /// The index at one instant, with the chunks that must stay.
 pub(crate) struct Census<'a> {
-    db: &'a Connection,
+    pub(super) db: &'a Connection,
     keep: Keep,
     /// The chunks that must stay.
     pub live: HashSet<ChunkId>,

@@ -234,7 +234,7 @@ impl Journal {
             .remotes
             .iter()
             .filter_map(|status| match status {
-                super::RemoteStatus::Offline(error) => Some(copy_of(error)),
+                super::RemoteStatus::Offline(error) => Some(error.repeat()),
                 super::RemoteStatus::Online(_) => None,
             })
             .collect();
@@ -262,14 +262,6 @@ fn first_membership(commit: &Commit) -> Membership {
         .collect();
     // All of them: a pool begins whole.
     Membership::new(&remotes, remotes.len().saturating_sub(1), 0)
-}
-
-fn copy_of(error: &Error) -> Error {
-    let copy = Error::new(error.kind(), error.message());
-    match error.remote() {
-        Some(remote) => copy.on_remote(remote),
-        None => copy,
-    }
 }
 
 /// The remotes that took shards, per chunk.

@@ -22,6 +22,8 @@ use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
 use crate::stage::hash::Hasher;
 
+mod packed;
+
 /// How much is hashed, then written, at a time.
 pub(super) const STRIP_BYTES: usize = 128 << 10;
 
@@ -50,6 +52,12 @@ pub struct DownloadReport {
     pub failed: u64,
     /// Files some of whose shards are missing, damaged or on a remote that is offline.
     pub degraded: u64,
+}
+
+/// What is read in one go.
+enum Job {
+    Run(packed::Run),
+    One(packed::Wanted),
 }
 
 impl DownloadReport {
@@ -138,30 +146,43 @@ impl Pool {
         monitor: &Monitor,
         report: &mut DownloadReport,
     ) -> Result<()> {
-        let results = stream::iter(work)
-            .map(|(entry, local)| {
+        let (runs, alone) = packed::take_runs(work, options);
+        let jobs = runs.into_iter().map(Job::Run).chain(alone.into_iter().map(Job::One));
+        let results = stream::iter(jobs.collect::<Vec<_>>())
+            .map(|job| {
                 let (pool, options, monitor) = (self.clone(), options.clone(), monitor.clone());
                 async move {
-                    let path = entry.path.clone();
-                    let task = tokio::spawn(async move {
-                        let mut report = DownloadReport::default();
-                        pool.download_entry(&entry, &local, &options, &monitor, &mut report).await.map(|()| report)
-                    });
-                    (path, AbortOnDropHandle::new(task).await)
+                    let (paths, task) = match job {
+                        Job::Run(run) => (run.paths(), tokio::spawn(pool.download_run(run, options, monitor))),
+                        Job::One((entry, local)) => {
+                            let path = entry.path.clone();
+                            let task = async move {
+                                let mut report = DownloadReport::default();
+                                let done = pool.download_entry(&entry, &local, &options, &monitor, &mut report).await;
+                                Ok(vec![(entry.path, done.map(|()| report))])
+                            };
+                            (vec![path], tokio::spawn(task))
+                        }
+                    };
+                    let done = AbortOnDropHandle::new(task).await;
+                    let done = done.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string())));
+                    done.unwrap_or_else(|e| paths.into_iter().map(|path| (path, Err(e.repeat()))).collect())
                 }
             })
             .buffer_unordered(self.settings.download_workers);
         let mut results = std::pin::pin!(results);
-        while let Some((path, result)) = monitor.run(async { Ok(results.next().await) }).await? {
-            match result.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))) {
-                Ok(one) => {
-                    report.files += one.files;
-                    report.bytes += one.bytes;
-                    report.unchanged += one.unchanged;
-                    report.degraded += one.degraded;
+        while let Some(ended) = monitor.run(async { Ok(results.next().await) }).await? {
+            for (path, result) in ended {
+                match result {
+                    Ok(one) => {
+                        report.files += one.files;
+                        report.bytes += one.bytes;
+                        report.unchanged += one.unchanged;
+                        report.degraded += one.degraded;
+                    }
+                    Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                    Err(error) => report.fail(monitor, &path, &error),
                 }
-                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-                Err(error) => report.fail(monitor, &path, &error),
             }
         }
         Ok(())

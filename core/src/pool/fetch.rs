@@ -87,13 +87,18 @@ struct Feed {
 }
 
 impl StoredReader {
-    /// Begins to read `range`, which lies in the stream; the shards' readers start at once. Waits until there is
-    /// memory for them, and for `more` bytes.
-    async fn open(pool: Arc<Pool>, chunk: ChunkRecord, range: Range<u64>, more: u64) -> Result<Self> {
+    /// What reading `range` of the stream takes, in bytes.
+    fn memory_of(chunk: &ChunkRecord, range: &Range<u64>) -> u64 {
+        let row_bytes = chunk.layout.row_bytes();
+        let rows = range.end.div_ceil(row_bytes).saturating_sub(range.start / row_bytes);
+        row_bytes * rows.min(UNITS_AHEAD as u64 + 2)
+    }
+
+    /// Begins to read `range`, which lies in the stream; the shards' readers start at once. The memory
+    /// ([`StoredReader::memory_of`]) is the caller's.
+    async fn open(pool: Arc<Pool>, chunk: ChunkRecord, range: Range<u64>) -> Result<Self> {
         let row_bytes = chunk.layout.row_bytes();
         let (row, last_row) = (range.start / row_bytes, range.end.saturating_sub(1) / row_bytes);
-        let rows = (last_row + 1).saturating_sub(row);
-        let memory = pool.acquire_memory(row_bytes * rows.min(UNITS_AHEAD as u64 + 2) + more).await?;
         let mut reader = Self {
             pool,
             chunk,
@@ -105,7 +110,7 @@ impl StoredReader {
             bad: Vec::new(),
             is_away: false,
             listed_again: false,
-            _memory: Some(memory),
+            _memory: None,
         };
         if !reader.range.is_empty() {
             reader.start().await;

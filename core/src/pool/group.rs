@@ -1,16 +1,17 @@
 //! Committing the files of a directory together: remotes allow few requests per second.
 
-use std::path::PathBuf;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::StreamExt;
 
 use super::Pool;
-use super::upload::{MARKED_TRIES, Prepared, UploadOptions, UploadReport};
+use super::upload::{MARKED_TRIES, Order, Prepared, UploadOptions};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::journal::record::Record;
-use crate::monitor::{Event, FileAction, Monitor};
+use crate::monitor::{FileAction, Monitor};
+use crate::path::PoolPath;
 
 /// A group of files is committed when it has this many files,
 const GROUP_FILES: usize = 2000;
@@ -27,7 +28,19 @@ pub(super) struct Group {
     pub epoch: u64,
 }
 
+/// Takes what became of each file.
+pub(super) type Tell<'a> = &'a mut (dyn FnMut(PoolPath, Result<Prepared>) + Send);
+
 impl Group {
+    pub fn new(epoch: u64, boot_ms: u64) -> Self {
+        Self { prepared: Vec::new(), since_ms: boot_ms, epoch }
+    }
+
+    /// In how many milliseconds it is due, as far as that is known.
+    pub fn left_ms(&self, boot_ms: u64) -> u64 {
+        if self.prepared.is_empty() { GROUP_MS } else { GROUP_MS.saturating_sub(boot_ms.saturating_sub(self.since_ms)) }
+    }
+
     pub fn is_due(&self, boot_ms: u64) -> bool {
         let bytes: u64 = self.prepared.iter().map(|p| p.size).sum();
         self.prepared.len() >= GROUP_FILES
@@ -47,51 +60,59 @@ struct Undone {
 }
 
 impl Pool {
-    /// Commits a group, stores anew what was being deleted or went astray meanwhile, and reports each file.
+    /// Commits a group, stores anew what was being deleted or went astray meanwhile, and tells what became of each
+    /// file; gives back whether anything was acknowledged as stale. `together` is the monitor of all these files,
+    /// where they have but one.
     ///
     /// # Errors
     /// `Unavailable` when the commit finds too few remotes; `Cancelled`.
     pub(super) async fn commit_group(
         self: &Arc<Self>,
         group: &mut Group,
-        options: &UploadOptions,
-        report: &mut UploadReport,
+        together: Option<&Monitor>,
+        tell: Tell<'_>,
         monitor: &Monitor,
-    ) -> Result<()> {
+    ) -> Result<bool> {
         group.since_ms = self.env.boot_ms();
         let mut prepared = std::mem::take(&mut group.prepared);
-        let mut epoch = group.epoch;
+        let (mut epoch, mut stale) = (group.epoch, false);
         for _ in 0..MARKED_TRIES {
-            let undone = self.commit_files(prepared, epoch, report, monitor).await?;
+            let undone = self.commit_files(prepared, epoch, &mut stale, tell).await?;
             epoch = undone.epoch;
             prepared = undone.waiting;
-            prepared.extend(self.store_again(undone.marked, options, report, monitor).await?);
+            prepared.extend(self.store_again(undone.marked, together, tell, monitor).await?);
             if prepared.is_empty() {
-                return Ok(());
+                return Ok(stale);
             }
         }
         for file in prepared {
             let error = "what this file stores keeps being deleted, or going astray; repeat the upload";
-            report.fail(monitor, file.path.to_string(), &Error::new(ErrorKind::Busy, error));
+            tell(file.path, Err(Error::new(ErrorKind::Busy, error)));
         }
-        Ok(())
+        Ok(stale)
     }
 
     async fn commit_files(
         &self,
         prepared: Vec<Prepared>,
         epoch: u64,
-        report: &mut UploadReport,
-        monitor: &Monitor,
+        stale: &mut bool,
+        tell: Tell<'_>,
     ) -> Result<Undone> {
         let mut undone = Undone { waiting: Vec::new(), marked: Vec::new(), epoch };
-        let records: Vec<Record> = prepared.iter().flat_map(|p| p.records.iter().cloned()).collect();
+        let mut told = BTreeSet::new();
+        // Files of one pack bring the same chunk.
+        let is_new = |record: &&Record| match record {
+            Record::Chunk(chunk) => told.insert(chunk.chunk),
+            _ => true,
+        };
+        let records: Vec<Record> = prepared.iter().flat_map(|file| &file.records).filter(is_new).cloned().collect();
         let mut receipt = None;
         if !records.is_empty() {
             let reuses = prepared.iter().any(|file| file.action == FileAction::Unchanged && !file.records.is_empty());
             let whole = !reuses || self.complete().await?;
             let made = self.commit_data(&*self.view().await, epoch, records).await?;
-            report.stale |= made.stale || !whole;
+            *stale |= made.stale || !whole;
             undone.epoch = made.view.epoch();
             self.keep_view(made.view).await;
             receipt = Some((made.names, made.marked));
@@ -112,8 +133,7 @@ impl Pool {
                     self.index.forget_resumable(key)?;
                 }
             }
-            report.count(&file);
-            monitor.event(&Event::File { path: file.path, size: file.size, action: file.action });
+            tell(file.path.clone(), Ok(file));
         }
         Ok(undone)
     }
@@ -122,25 +142,24 @@ impl Pool {
     async fn store_again(
         self: &Arc<Self>,
         files: Vec<Prepared>,
-        options: &UploadOptions,
-        report: &mut UploadReport,
+        together: Option<&Monitor>,
+        tell: Tell<'_>,
         monitor: &Monitor,
     ) -> Result<Vec<Prepared>> {
-        let options = UploadOptions { force: true, ..options.clone() };
-        // Only files have chunks, so only they come here; and those are local ones.
-        let sources = files.into_iter().filter_map(|file| Some((file.local?, file.path)));
-        let mut stored = stream::iter(sources.collect::<Vec<(PathBuf, _)>>())
-            .map(|(local, path)| {
-                let options = &options;
-                async move { (path.to_string(), self.prepare_file(&local, &path, options, monitor, false).await) }
-            })
-            .buffer_unordered(self.settings.upload_workers);
+        // Only files have chunks, so only they come here.
+        let orders = files.into_iter().filter_map(|file| file.again).map(|order| {
+            let options = Arc::new(UploadOptions { force: true, ..(*order.options).clone() });
+            Order { options, ..order }
+        });
+        let mut stored = std::pin::pin!(self.prepare_all(orders.collect(), together.cloned()));
         let mut prepared = Vec::new();
-        while let Some((path, done)) = monitor.run(async { Ok(stored.next().await) }).await? {
-            match done {
-                Ok(file) => prepared.push(file),
-                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-                Err(error) => report.fail(monitor, path, &error),
+        while let Some(outcomes) = monitor.run(async { Ok(stored.next().await) }).await? {
+            for (path, done) in outcomes {
+                match done {
+                    Ok(file) => prepared.push(file),
+                    Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                    Err(error) => tell(path, Err(error)),
+                }
             }
         }
         Ok(prepared)

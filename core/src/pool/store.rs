@@ -22,7 +22,7 @@ use crate::stage::stripe::StripeEncoder;
 
 mod code;
 
-pub(super) use code::{Compress, code};
+pub(super) use code::{Coding, Compress, code};
 
 /// A chunk coded into shards, not stored yet.
 pub(super) struct Coded {
@@ -207,6 +207,11 @@ fn named_by_content(sha256: &Sha256) -> ChunkId {
 impl Pool {
     /// Waits until the buffers of a chunk of `size` plain bytes fit into the memory limit.
     pub(super) async fn reserve_memory(&self, size: u64) -> Result<OwnedSemaphorePermit> {
+        self.acquire_memory(self.memory_to_store(size)).await
+    }
+
+    /// What the buffers of a chunk of `size` plain bytes take.
+    pub(super) fn memory_to_store(&self, size: u64) -> u64 {
         let r = self.settings.redundancy;
         let row = u64::from(r.shards()) * u64::from(MAX_UNIT_BYTES);
         // A short chunk may have more bytes of copies than its share of the code.
@@ -214,7 +219,7 @@ impl Pool {
         let packing = self.settings.compression.map_or(0, |level| {
             u64::from(r.data) * u64::from(MAX_UNIT_BYTES) + 2 * FRAME_BYTES as u64 + Packer::memory(level)
         });
-        self.acquire_memory(coded + row + packing).await
+        coded + row + packing
     }
 
     /// Waits until so many bytes are free within the memory limit; more than all of it counts as all of it.

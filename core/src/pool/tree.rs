@@ -2,14 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::stream::{self, StreamExt};
+use futures_util::StreamExt;
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
 use super::group::Group;
-use super::upload::{Prepared, UploadOptions, UploadReport};
+use super::upload::{Data, Order, Prepared, UploadOptions, UploadReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::View;
 use crate::journal::record::{Content, Record};
@@ -129,7 +129,7 @@ impl Pool {
             report.fail(monitor, path, &error);
         }
         let mut files = Vec::new();
-        let mut group = Group { prepared: Vec::new(), since_ms: self.env.boot_ms(), epoch: view.epoch() };
+        let mut group = Group::new(view.epoch(), self.env.boot_ms());
         let mut relies = false;
         for found in scan.found {
             match found {
@@ -146,34 +146,54 @@ impl Pool {
                 }
             }
         }
-        let mut stored = stream::iter(files)
-            .map(|(local, path)| {
-                let (pool, options, monitor) = (self.clone(), options.clone(), monitor.clone());
-                async move {
-                    let shown = path.to_string();
-                    let task = tokio::spawn(async move {
-                        pool.check_file_target(&path)?;
-                        pool.prepare_file(&local, &path, &options, &monitor, false).await
-                    });
-                    let done = AbortOnDropHandle::new(task).await;
-                    (shown, done.unwrap_or_else(|e| Err(Error::new(ErrorKind::Internal, e.to_string()))))
+        let shared = Arc::new(options.clone());
+        let orders = files.into_iter().map(|(local, path)| {
+            let (options, monitor) = (shared.clone(), monitor.clone());
+            Order { data: Data::File(local), path, options, monitor }
+        });
+        {
+            let mut stored = std::pin::pin!(self.prepare_all(orders.collect(), Some(monitor.clone())));
+            loop {
+                // A large file must not keep others waiting for their commit.
+                let wait = Duration::from_millis(group.left_ms(self.env.boot_ms()));
+                let next = monitor.run(async { Ok(tokio::time::timeout(wait, stored.next()).await) }).await?;
+                for (path, done) in match next {
+                    Ok(Some(outcomes)) => outcomes,
+                    Ok(None) => break,
+                    Err(_) => Vec::new(),
+                } {
+                    match done {
+                        Ok(prepared) => group.prepared.push(prepared),
+                        Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+                        Err(error) => report.fail(monitor, path.to_string(), &error),
+                    }
                 }
-            })
-            .buffer_unordered(self.settings.upload_workers);
-        while let Some((path, done)) = monitor.run(async { Ok(stored.next().await) }).await? {
-            match done {
-                Ok(prepared) => group.prepared.push(prepared),
-                Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-                Err(error) => report.fail(monitor, path, &error),
-            }
-            if group.is_due(self.env.boot_ms()) {
-                self.commit_group(&mut group, options, &mut report, monitor).await?;
+                if group.is_due(self.env.boot_ms()) {
+                    self.commit_tree(&mut group, &mut report, monitor).await?;
+                }
             }
         }
-        drop(stored);
         report.stale |= relies && !self.complete().await?;
-        self.commit_group(&mut group, options, &mut report, monitor).await?;
+        self.commit_tree(&mut group, &mut report, monitor).await?;
         Ok(report)
+    }
+
+    async fn commit_tree(
+        self: &Arc<Self>,
+        group: &mut Group,
+        report: &mut UploadReport,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let mut tell = |path: PoolPath, result: Result<Prepared>| match result {
+            Ok(file) => {
+                report.count(&file);
+                monitor.event(&Event::File { path, size: file.size, action: file.action });
+            }
+            Err(error) => report.fail(monitor, path.to_string(), &error),
+        };
+        let stale = self.commit_group(group, Some(monitor), &mut tell, monitor).await?;
+        report.stale |= stale;
+        Ok(())
     }
 
     async fn scan(&self, sources: &[(PathBuf, PoolPath)], options: &UploadOptions) -> Result<Scan> {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::Read;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -19,9 +19,11 @@ use crate::path::PoolPath;
 use crate::stage::hash::{Hasher, sha256};
 
 mod chunks;
+mod pack;
 
 pub(in crate::pool) use chunks::Section;
 use chunks::file_content;
+pub(super) use pack::{Held, PACK_BYTES};
 
 /// How often an upload stores anew what another machine began to delete meanwhile.
 pub(super) const MARKED_TRIES: usize = 5;
@@ -77,6 +79,45 @@ pub struct UploadReport {
     pub full: bool,
 }
 
+/// A file to store, from what can be read again.
+#[derive(Clone)]
+pub(super) struct Order {
+    pub data: Data,
+    pub path: PoolPath,
+    pub options: Arc<UploadOptions>,
+    pub monitor: Monitor,
+}
+
+/// Where a file's bytes come from.
+#[derive(Clone)]
+pub(super) enum Data {
+    File(PathBuf),
+    Bytes(Bytes),
+}
+
+/// A file after a look at it.
+pub(super) enum Examined {
+    /// All is done but the commit.
+    Ready(Box<Prepared>),
+    /// It will share a chunk with others.
+    Small(Small),
+}
+
+impl From<Prepared> for Examined {
+    fn from(prepared: Prepared) -> Self {
+        Self::Ready(Box::new(prepared))
+    }
+}
+
+/// A file whose bytes are to share a chunk with others.
+pub(super) struct Small {
+    pub order: Order,
+    pub size: u64,
+    pub mtime_ns: i64,
+    pub executable: bool,
+    pub held: Held,
+}
+
 /// A file whose data is stored, ready to be committed.
 pub(super) struct Prepared {
     pub records: Vec<Record>,
@@ -86,19 +127,22 @@ pub(super) struct Prepared {
     pub resumed_bytes: u64,
     /// Where the index keeps what was stored, until the commit.
     pub resume_key: Option<String>,
-    /// The local file it was read from.
-    pub local: Option<PathBuf>,
+    /// How to store it once more.
+    pub again: Option<Order>,
 }
 
 impl Prepared {
     pub fn new(path: PoolPath, size: u64) -> Self {
-        let (records, action, local) = (Vec::new(), FileAction::Uploaded, None);
-        Self { records, path, size, action, resumed_bytes: 0, resume_key: None, local }
+        let (records, action, again) = (Vec::new(), FileAction::Uploaded, None);
+        Self { records, path, size, action, resumed_bytes: 0, resume_key: None, again }
     }
 }
 
 impl Pool {
     /// Stores one file at `path`.
+    ///
+    /// Small files that are uploaded at the same time share chunks and commits: one of them waits while others are
+    /// on their way, and some milliseconds more for those that come together.
     ///
     /// Where the remotes are full, the trash is emptied for it, oldest first; what that frees is there for a later
     /// attempt.
@@ -114,7 +158,16 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
-        match self.upload_once(source, path, options, monitor).await {
+        let small = if options.dry_run { Err(source) } else { self.small(source).await? };
+        let uploaded = match small {
+            Ok((data, head)) => {
+                let order =
+                    Order { data, path: path.clone(), options: Arc::new(options.clone()), monitor: monitor.clone() };
+                self.upload_together(order, head).await
+            }
+            Err(source) => self.upload_once(source, path, options, monitor).await,
+        };
+        match uploaded {
             Err(error) if error.kind() == ErrorKind::Full => Err(self.make_room(error, monitor).await),
             done => done,
         }
@@ -135,7 +188,16 @@ impl Pool {
         for _ in 0..MARKED_TRIES {
             let prepared = match source.take() {
                 Some(Source::File(file)) => {
-                    let prepared = monitor.run(self.prepare_file(&file, path, &options, monitor, true)).await?;
+                    let bytes = file.metadata().map_or(0, |metadata| metadata.len());
+                    let chunks = bytes.div_ceil(self.settings.chunk_size).max(1);
+                    monitor.event(&Event::Total { bytes, items: chunks });
+                    let order = Order {
+                        data: Data::File(file.clone()),
+                        path: path.clone(),
+                        options: Arc::new(options.clone()),
+                        monitor: monitor.clone(),
+                    };
+                    let prepared = monitor.run(self.prepare(order)).await?;
                     source = Some(Source::File(file));
                     prepared
                 }
@@ -193,15 +255,44 @@ impl Pool {
         }
     }
 
-    /// Stores a local file's data.
-    pub(super) async fn prepare_file(
-        self: &Arc<Self>,
-        file: &std::path::Path,
-        path: &PoolPath,
-        options: &UploadOptions,
-        monitor: &Monitor,
-        alone: bool,
-    ) -> Result<Prepared> {
+    /// Stores one file's data.
+    async fn prepare(self: &Arc<Self>, order: Order) -> Result<Prepared> {
+        match self.examine(&order).await? {
+            Examined::Ready(prepared) => Ok(*prepared),
+            Examined::Small(small) => {
+                let stored = self.clone().store_pack(vec![small], None).await.pop();
+                stored.map_or_else(|| Err(Error::new(ErrorKind::Internal, "nothing was stored")), |(_, done)| done)
+            }
+        }
+    }
+
+    /// Looks at a file, and stores its data unless it is to share a chunk.
+    async fn examine(self: &Arc<Self>, order: &Order) -> Result<Examined> {
+        self.check_file_target(&order.path)?;
+        match &order.data {
+            Data::File(file) => self.examine_file(file, order).await,
+            Data::Bytes(bytes) => Ok(self.examine_bytes(bytes, order)),
+        }
+    }
+
+    fn examine_bytes(&self, bytes: &Bytes, order: &Order) -> Examined {
+        let mtime_ns = order.options.mtime_ns.unwrap_or_else(|| self.now_ns());
+        let size = bytes.len() as u64;
+        if size > INLINE_BYTES_MAX {
+            let (order, held) = (order.clone(), Held::Bytes(bytes.clone()));
+            return Examined::Small(Small { order, size, mtime_ns, executable: false, held });
+        }
+        order.monitor.progress(size, 1);
+        let content = Content::Inline { sha256: sha256(bytes), data: bytes.to_vec() };
+        let entry = Entry {
+            content_type: order.options.content_type.clone(),
+            ..self.new_entry(&order.path, mtime_ns, false, content)
+        };
+        Prepared { records: vec![Record::Entry(entry)], ..Prepared::new(order.path.clone(), size) }.into()
+    }
+
+    async fn examine_file(self: &Arc<Self>, file: &Path, order: &Order) -> Result<Examined> {
+        let Order { path, options, monitor, .. } = order;
         let at = |e| Error::io("cannot read", e).at_path(file.display());
         let handle = Arc::new(File::open(file).map_err(at)?);
         let metadata = handle.metadata().map_err(at)?;
@@ -209,16 +300,12 @@ impl Pool {
             return Err(Error::new(ErrorKind::InvalidArgument, "is not a regular file").at_path(file.display()));
         }
         let before = Identity::of(&metadata);
-        if alone {
-            let chunks = before.size.div_ceil(self.settings.chunk_size).max(1);
-            monitor.event(&Event::Total { bytes: before.size, items: chunks });
-        }
         let mtime_ns = options.mtime_ns.unwrap_or(before.mtime_ns);
         let entry = |content| Entry {
             content_type: options.content_type.clone(),
             ..self.new_entry(path, mtime_ns, before.executable, content)
         };
-        let mut prepared = Prepared { local: Some(file.to_owned()), ..Prepared::new(path.clone(), before.size) };
+        let mut prepared = Prepared { again: Some(order.clone()), ..Prepared::new(path.clone(), before.size) };
         if let Some(existing) = self.unchanged(path, &handle, &before, mtime_ns, options).await? {
             prepared.action = FileAction::Unchanged;
             let same = existing.mtime_ns == mtime_ns && self.journal.is_safe(&*self.view().await, path)?;
@@ -227,10 +314,15 @@ impl Pool {
                 prepared.records.push(Record::Entry(entry(existing.content)));
             }
             monitor.progress(before.size, 1);
-            return Ok(prepared);
+            return Ok(prepared.into());
         }
         if options.dry_run {
-            return Ok(prepared);
+            return Ok(prepared.into());
+        }
+        if (INLINE_BYTES_MAX + 1..=self.small_bytes()).contains(&before.size) {
+            let (order, size, executable) = (order.clone(), before.size, before.executable);
+            let held = Held::File(file.to_owned(), before);
+            return Ok(Examined::Small(Small { order, size, mtime_ns, executable, held }));
         }
         let content = if before.size <= INLINE_BYTES_MAX {
             let mut data = vec![0; usize::try_from(before.size).unwrap_or(0)];
@@ -252,12 +344,10 @@ impl Pool {
             if let Some(key) = &prepared.resume_key {
                 self.index.forget_resumable(key)?;
             }
-            return Err(Error::new(ErrorKind::SourceChanged, "the file changed while it was read; it was not stored")
-                .at_path(file.display())
-                .hint("repeat the upload when nothing writes to it"));
+            return Err(changed(file));
         }
         prepared.records.push(Record::Entry(entry(content)));
-        Ok(prepared)
+        Ok(prepared.into())
     }
 
     /// The version that is there already, when the file has the same content.
@@ -340,6 +430,12 @@ impl UploadReport {
             }
         }
     }
+}
+
+fn changed(file: &Path) -> Error {
+    Error::new(ErrorKind::SourceChanged, "the file changed while it was read; it was not stored")
+        .at_path(file.display())
+        .hint("repeat the upload when nothing writes to it")
 }
 
 /// Compares a file's bytes with a manifest's hashes, up to the first difference.

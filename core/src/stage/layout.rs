@@ -74,6 +74,17 @@ impl Layout {
         }
     }
 
+    /// The same with units of at most so many bytes, a multiple of [`UNIT_STEP_BYTES`].
+    #[must_use]
+    pub fn with_unit_at_most(self, unit: u32) -> Self {
+        Self { unit: self.unit.min(unit), ..self }
+    }
+
+    /// Whether both survive the same losses in the same way, whatever their units.
+    pub fn is_coded_as(&self, other: &Self) -> bool {
+        (self.data, self.parity, self.copies) == (other.data, other.parity, other.copies)
+    }
+
     /// Checks numbers that came from elsewhere (a manifest).
     ///
     /// # Errors

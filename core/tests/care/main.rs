@@ -11,6 +11,7 @@ mod gc;
 mod health;
 mod leftovers;
 mod lost;
+mod packs;
 mod rebuild;
 mod repair;
 mod simulation;
@@ -97,7 +98,7 @@ pub async fn assert_whole(world: &World, pool: &Arc<Pool>, of: &str) {
     }
 }
 
-pub async fn gc(pool: &Pool) -> Result<GcReport> {
+pub async fn gc(pool: &Arc<Pool>) -> Result<GcReport> {
     pool.gc(&GcOptions::default(), &Monitor::default()).await
 }
 

@@ -23,7 +23,7 @@ async fn world(seed: u64) -> (World, PoolId) {
     (world, id)
 }
 
-async fn days(world: &World, pool: &Pool, n: u32) {
+async fn days(world: &World, pool: &Arc<Pool>, n: u32) {
     for _ in 0..n {
         gc(pool).await.unwrap();
         world.pass(DAY);

@@ -251,10 +251,85 @@ async fn a_move_touches_no_shard() {
         std::fs::write(dir.path().join(n.to_string()), content(n, 5000)).unwrap();
     }
     put_directory(&stage.pool, dir.path(), "/d").await.unwrap();
-    // A put for each, one commit, a view and a look, and the question for room.
-    assert_eq!(stage.costs().await, [FILES as usize, N, 2 * N, 0, N]);
+    // A put for each pack, one commit, a view and a look, and the question for room.
+    let packs = (FILES as usize * 5000).div_ceil(CHUNK as usize);
+    assert_eq!(stage.costs().await, [packs, N, 2 * N, 0, N]);
     stage.log.clear();
     assert_eq!(stage.pool.rename(&path("/d"), &path("/moved"), false).await.unwrap().entries, FILES);
     assert_eq!(stage.costs().await, [0, N, 2 * N, 0, 0]);
     assert_eq!(get(&stage.pool, "/moved/7").await.unwrap(), content(7, 5000));
+}
+
+/// Files that are larger than what manifests hold share chunks, both ways.
+#[tokio::test]
+async fn a_directory_of_small_files_is_its_packs() {
+    const FILES: u64 = 198;
+    const SIZE: usize = 16_384;
+    let stage = Stage::of("parity:3+1").await;
+    let (from, to) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    for n in 0..FILES {
+        std::fs::write(from.path().join(n.to_string()), content(n, SIZE)).unwrap();
+    }
+    let report = put_directory(&stage.pool, from.path(), "/d").await.unwrap();
+    assert_eq!((report.files, report.failed, report.stale), (FILES, 0, false));
+    let packs = (FILES as usize).div_ceil(CHUNK as usize / SIZE);
+    assert_eq!(stage.costs().await, [packs * 4, N, 2 * N, 0, N], "packs, one commit, a view, a look, room");
+    let chunks: std::collections::BTreeSet<_> = stage.world.stores.iter().flat_map(|store| store.names()).collect();
+    assert_eq!(chunks.iter().filter(|name| name.starts_with("data/")).count(), packs * 4);
+
+    stage.forget().await;
+    let monitor = Monitor::default();
+    let read = stage.pool.download(&path("/d"), to.path(), &DownloadOptions::default(), &monitor).await.unwrap();
+    assert_eq!((read.files, read.failed, read.degraded), (FILES, 0, 0));
+    assert_eq!(stage.costs().await, [0, 0, 0, packs * 3, 0], "each shard once: {:?}", stage.log.calls());
+    assert_eq!(stage.log.bytes(Verb::Get), FILES * SIZE as u64, "each byte once");
+    for n in 0..FILES {
+        assert_eq!(std::fs::read(to.path().join(n.to_string())).unwrap(), content(n, SIZE), "{n}");
+    }
+
+    // Again: nothing is put, nothing is read.
+    stage.log.clear();
+    assert_eq!(put_directory(&stage.pool, from.path(), "/d").await.unwrap().unchanged, FILES);
+    assert_eq!(stage.costs().await, [0, 0, N, 0, 0]);
+    stage.log.clear();
+    let again = stage.pool.download(&path("/d"), to.path(), &DownloadOptions::default(), &monitor).await.unwrap();
+    assert_eq!((again.unchanged, stage.costs().await), (FILES, [0; 5]));
+}
+
+/// One file of a pack costs the units it lies in, however large the pack is.
+#[tokio::test]
+async fn a_file_of_a_pack_is_read_alone() {
+    let mut world = World::new(N, "parity:3+1".parse().unwrap(), 16 << 20, 1);
+    world.settings.memory_bytes = 128 << 20;
+    let id = world.init().await.unwrap();
+    let (index, log) = (Arc::new(Index::in_memory().unwrap()), Arc::<RecordLog>::default());
+    let pool = open(&world, id, &index, &log).await;
+    let dir = tempfile::tempdir().unwrap();
+    for n in 0..500u64 {
+        std::fs::write(dir.path().join(format!("{n:03}")), content(n, 16_384)).unwrap();
+    }
+    put_directory(&pool, dir.path(), "/d").await.unwrap();
+    log.clear();
+    assert_eq!(get(&pool, "/d/321").await.unwrap(), content(321, 16_384));
+    log.assert_count(Verb::Get, 1, "one unit of one shard");
+    assert_eq!(log.bytes(Verb::Get), 128 << 10);
+}
+
+/// Uploads that come at once share a pack, a commit, a view and a look.
+#[tokio::test]
+async fn concurrent_uploads_share_all_requests() {
+    let stage = Stage::new().await;
+    let upload = |n: u64| {
+        let (pool, size) = (stage.pool.clone(), if n.is_multiple_of(5) { 100 } else { 5000 });
+        async move {
+            let report = put(&pool, &format!("/c/{n}"), &content(n, size)).await.unwrap();
+            assert_eq!((report.files, report.bytes, report.stale), (1, size as u64, false));
+        }
+    };
+    futures_util::future::join_all((0..50).map(upload)).await;
+    assert_eq!(stage.costs().await, [3, N, 2 * N, 0, N], "{:?}", stage.log.calls());
+    for n in 0..50u64 {
+        let size = if n.is_multiple_of(5) { 100 } else { 5000 };
+        assert_eq!(get(&stage.pool, &format!("/c/{n}")).await.unwrap(), content(n, size));
+    }
 }

@@ -8,6 +8,7 @@ mod cost;
 mod crash;
 mod damage;
 mod offline;
+mod packs;
 mod roundtrip;
 mod rules;
 mod simulation;

@@ -24,6 +24,10 @@ fn files() -> Vec<(&'static str, Vec<u8>)> {
         ("small.bin", bytes(4, 150_001)),
         ("one chunk.bin", bytes(5, 1 << 20)),
         ("several.bin", bytes(6, 2_500_000)),
+        // These share a chunk with copies.bin.
+        ("packed/1", bytes(7, 4_097)),
+        ("packed/2", bytes(8, 30_000)),
+        ("packed/3", bytes(9, 65_536)),
     ]
 }
 

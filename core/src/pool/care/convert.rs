@@ -86,7 +86,8 @@ impl Pool {
                 }
                 let record = self.chunk(extent.chunk).map_err(|e| e.at_path(&entry.path))?.record;
                 let wanted = layout(redundancy, record.stored);
-                let other = record.layout != wanted;
+                // The unit is a matter of taste.
+                let other = !record.layout.is_coded_as(&wanted);
                 seen.insert(extent.chunk, other);
                 touched |= other;
                 if other {
@@ -231,19 +232,20 @@ impl Pool {
         // Progress counts what is committed.
         let silent = Monitor::default();
         let new = monitor.run(self.put_chunk(coded, None, &silent)).await?;
-        let checks = new.shards.iter().map(|place| {
-            let new = &new;
-            async move {
-                let remote = self.handle(place.remote).await.ok_or_else(|| {
-                    Error::new(ErrorKind::Unavailable, "went offline").on_remote(self.remote_label(place.remote))
-                })?;
-                let name = self.shard_object(new.chunk, place.index, place.nonce);
-                check_shard(&remote, &name, new, usize::from(place.index)).await
-            }
-        });
-        let checked = monitor.run(async { Ok(join_all(checks.collect::<Vec<_>>()).await) }).await?;
-        checked.into_iter().collect::<Result<()>>()?;
+        monitor.run(self.check_stored(&new)).await?;
         Ok(Converted { replaces: vec![old], new, epoch })
+    }
+
+    /// Reads back every shard of a chunk that was just put.
+    pub(super) async fn check_stored(&self, new: &ChunkRecord) -> Result<()> {
+        let checks = new.shards.iter().map(|place| async move {
+            let remote = self.handle(place.remote).await.ok_or_else(|| {
+                Error::new(ErrorKind::Unavailable, "went offline").on_remote(self.remote_label(place.remote))
+            })?;
+            let name = self.shard_object(new.chunk, place.index, place.nonce);
+            check_shard(&remote, &name, new, usize::from(place.index)).await
+        });
+        join_all(checks.collect::<Vec<_>>()).await.into_iter().collect()
     }
 
     /// Commits converted chunks with a revision of every version that refers to an old one.

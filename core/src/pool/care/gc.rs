@@ -4,12 +4,14 @@
 //! run at once, and the next run finds from journal and listings what is left.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
 
 use super::live::{GRACE_MS, Stage, Survey, Times, mark_key};
+use super::repack::Repacked;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, RemoteId, Stamp};
 use crate::index::PoolLock;
@@ -55,6 +57,10 @@ pub struct GcReport {
     pub waiting: u64,
     /// When the first of these can be freed, in milliseconds from now.
     pub next_ms: Option<u64>,
+    /// Packs of small files that were mostly garbage: what is needed of them lies in new ones.
+    pub repacked: u64,
+    /// The bytes copied for it.
+    pub copied: u64,
     /// Journal commits made of many smaller ones.
     pub compacted: u64,
     /// Remotes on which nothing could be looked for.
@@ -62,14 +68,24 @@ pub struct GcReport {
 }
 
 impl Pool {
-    /// Frees what nobody needs, empties the trash where space is short, and compacts the journal.
+    /// Frees what nobody needs, empties the trash where space is short, writes packs anew that are mostly garbage,
+    /// and compacts the journal.
     ///
     /// # Errors
     /// As [`Pool::free_orphans`].
-    pub async fn gc(&self, options: &GcOptions, monitor: &Monitor) -> Result<GcReport> {
+    pub async fn gc(self: &Arc<Self>, options: &GcOptions, monitor: &Monitor) -> Result<GcReport> {
         let emptied = self.empty_where_short(0, monitor).await?;
+        let repacked = match self.repack(monitor).await {
+            Ok(repacked) => repacked,
+            Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
+            Err(error) => {
+                monitor.notice(format!("packs that are mostly garbage stay as they are: {error}"));
+                Repacked::default()
+            }
+        };
         let mut report = self.free_orphans(options, monitor).await?;
         report.trash_emptied = emptied;
+        (report.repacked, report.copied) = (repacked.packs, repacked.bytes);
         while report.compacted < COMPACTIONS && monitor.run(self.journal.compact()).await?.is_some() {
             report.compacted += 1;
         }

@@ -156,7 +156,8 @@ impl Pool {
             return Err(Error::new(
                 ErrorKind::Unsupported,
                 format!("chunk {} holds more than this file", record.chunk),
-            ));
+            )
+            .hint("`rebuild` restores it where enough of it is left; `upload --force` stores the local copy anew"));
         }
         let memory = self.acquire_memory(memory(record)).await?;
         let (pool, section) = (self.clone(), Section { file: file.clone(), at: extent.offset, end: end(extent) });

@@ -9,6 +9,7 @@ use super::StoredReader;
 use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
+use crate::journal::record::ChunkRecord;
 use crate::pool::Pool;
 use crate::pool::download::blocking;
 use crate::stage::compress::{Touched, Unpacker};
@@ -36,21 +37,33 @@ impl ChunkReader {
     /// `Corrupt` when the range lies outside of the chunk, or its record is not known.
     pub async fn open(pool: Arc<Pool>, chunk: ChunkId, range: Range<u64>) -> Result<Self> {
         let record = pool.chunk(chunk)?.record;
-        if range.start > range.end || range.end > record.size {
-            return Err(Error::new(
-                ErrorKind::Corrupt,
-                format!("chunk {chunk} has {} bytes, and {}..{} was to be read", record.size, range.start, range.end),
-            ));
-        }
-        let Some(compression) = &record.compression else {
-            return Ok(Self { stored: StoredReader::open(pool, record, range, 0).await?, frames: None });
-        };
-        let Touched { frames, stored, plain_start } = compression.touching(&range);
+        check(&record, &range)?;
+        let memory = pool.acquire_memory(Self::memory(&record, &range)).await?;
+        let mut reader = Self::open_within(pool, record, range).await?;
+        reader.stored._memory = Some(memory);
+        Ok(reader)
+    }
+
+    /// What reading `range` of a chunk takes, in bytes.
+    pub fn memory(record: &ChunkRecord, range: &Range<u64>) -> u64 {
+        let Some(compression) = &record.compression else { return StoredReader::memory_of(record, range) };
+        let Touched { frames, stored, .. } = compression.touching(range);
         // One frame is in use while the next is made of a row and what was left of another.
         let largest = frames.iter().map(|frame| frame.plain.max(frame.stored)).max().unwrap_or(0);
         let more = 3 * u64::from(largest) + record.layout.row_bytes().min(record.stored);
+        StoredReader::memory_of(record, &stored) + more
+    }
+
+    /// As [`ChunkReader::open`]; the memory ([`ChunkReader::memory`]) is the caller's.
+    pub async fn open_within(pool: Arc<Pool>, record: ChunkRecord, range: Range<u64>) -> Result<Self> {
+        check(&record, &range)?;
+        let chunk = record.chunk;
+        let Some(compression) = &record.compression else {
+            return Ok(Self { stored: StoredReader::open(pool, record, range).await?, frames: None });
+        };
+        let Touched { frames, stored, plain_start } = compression.touching(&range);
         let unpacker = Some(Unpacker::new(frames)?);
-        let stored = StoredReader::open(pool, record, stored, more).await?;
+        let stored = StoredReader::open(pool, record, stored).await?;
         Ok(Self { stored, frames: Some(Frames { chunk, unpacker, at: plain_start, range }) })
     }
 
@@ -75,6 +88,16 @@ impl ChunkReader {
     pub fn is_degraded(&self) -> bool {
         self.stored.is_degraded()
     }
+}
+
+/// A range lies inside its chunk.
+fn check(record: &ChunkRecord, range: &Range<u64>) -> Result<()> {
+    if range.start <= range.end && range.end <= record.size {
+        return Ok(());
+    }
+    let (chunk, size) = (record.chunk, record.size);
+    let message = format!("chunk {chunk} has {size} bytes, and {}..{} was to be read", range.start, range.end);
+    Err(Error::new(ErrorKind::Corrupt, message))
 }
 
 impl Frames {

@@ -26,6 +26,15 @@ pub(in crate::pool) enum Compress {
     Always(u8),
 }
 
+/// How a chunk is coded.
+#[derive(Debug, Clone, Copy)]
+pub(in crate::pool) struct Coding {
+    pub redundancy: Redundancy,
+    /// The most bytes of a unit.
+    pub unit: u32,
+    pub compress: Compress,
+}
+
 /// Reads up to `limit` bytes and codes them; `None` at the end of the input. A shard that has a directory in
 /// `staging` is written there.
 ///
@@ -37,12 +46,12 @@ pub(in crate::pool) enum Compress {
 pub(in crate::pool) fn code(
     reader: &mut dyn Read,
     limit: u64,
-    redundancy: Redundancy,
-    compress: Compress,
+    coding: Coding,
     scratch: &Scratch,
     staging: &[Option<PathBuf>],
     also: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Coded>> {
+    let Coding { redundancy, unit, compress } = coding;
     // The unit depends on the chunk's size only below a full row of the largest units.
     let largest = usize::from(redundancy.data) * MAX_UNIT_BYTES as usize;
     let mut input = Input { reader, left: limit, size: 0, hasher: Hasher::new(), also, packing: None };
@@ -64,6 +73,7 @@ pub(in crate::pool) fn code(
         }
     }
     let layout = Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, first as u64);
+    let layout = layout.with_unit_at_most(unit);
     let small = first < row.len() || input.is_at_end();
     let mut encoder = StripeEncoder::new(layout)?;
     let mut sinks = (0..layout.shards())

@@ -18,11 +18,12 @@ use crate::pool::Pool;
 use crate::pool::download::blocking;
 use crate::pool::hashes::WholeFile;
 use crate::pool::resume::{Interim, resume_text};
-use crate::pool::store::{Coded, Compress, Planned, code};
+use crate::pool::store::{Coded, Coding, Compress, Planned, code};
 use crate::redundancy::Redundancy;
 use crate::scratch::Scratch;
 use crate::stage::chunk::Span;
 use crate::stage::compress;
+use crate::stage::layout::MAX_UNIT_BYTES;
 
 impl Pool {
     /// Stores the chunks of a file, several at once, each read from its own place.
@@ -115,10 +116,11 @@ impl Pool {
             let (planned, (coded, back)) = self
                 .code_chunk(chunk_size, move |pool, staging| {
                     let Input { reader, whole } = &mut input;
-                    let (r, scratch) = (pool.settings.redundancy, &pool.scratch);
+                    let (redundancy, scratch) = (pool.settings.redundancy, &pool.scratch);
                     let compress = pool.settings.compression.map_or(Compress::Never, Compress::IfFirst);
                     let mut also = |bytes: &[u8]| whole.update(bytes);
-                    let coded = code(reader, chunk_size, r, compress, scratch, staging, &mut also)?;
+                    let coding = Coding { redundancy, unit: MAX_UNIT_BYTES, compress };
+                    let coded = code(reader, chunk_size, coding, scratch, staging, &mut also)?;
                     Ok((coded, input))
                 })
                 .await?;
@@ -198,7 +200,14 @@ impl Section {
     ) -> Result<Option<Coded>> {
         let code = |compress| {
             let (mut from, length) = (self.clone(), self.end - self.at);
-            code(&mut from, length, redundancy, compress, scratch, staging, &mut |_| ())
+            code(
+                &mut from,
+                length,
+                Coding { redundancy, unit: MAX_UNIT_BYTES, compress },
+                scratch,
+                staging,
+                &mut |_| (),
+            )
         };
         match level {
             Some(level) if self.pays()? => match code(Compress::Always(level))? {

@@ -35,6 +35,8 @@ pub enum Care {
     Restore(usize),
     /// Brings back what was deleted below a directory.
     RestoreTree(usize),
+    /// Writes packs anew that are mostly garbage.
+    Repack,
     /// Empties the trash.
     EmptyTrash,
     /// Moves everything off a remote, which leaves then.
@@ -47,10 +49,11 @@ impl Care {
     pub(super) fn draw(random: &mut SplitMix) -> Self {
         let below = |random: &mut SplitMix, most: usize| random.below(most as u64) as usize;
         match random.below(100) {
-            0..=18 => Self::Rebuild { accept_loss: random.chance(0.5) },
-            19..=25 => Self::Heal,
-            26..=43 => Self::Rebalance,
-            44..=58 => Self::Convert {
+            0..=13 => Self::Rebuild { accept_loss: random.chance(0.5) },
+            14..=20 => Self::Repack,
+            21..=27 => Self::Heal,
+            28..=44 => Self::Rebalance,
+            45..=58 => Self::Convert {
                 path: random.chance(0.7).then(|| below(random, FILES.len())),
                 mode: below(random, MODES.len()),
             },
@@ -98,6 +101,7 @@ impl Care {
             }
             Self::Restore(path) => restore(process, n, file(*path)?).await,
             Self::RestoreTree(path) => restore(process, n, directory(*path)?).await,
+            Self::Repack => Ok(format!("{:?}", pool.repack(&monitor).await?)),
             Self::Drain(remote) => {
                 let at = remote % process.shared.world.faults.len();
                 fewer(process, 1)?;
@@ -135,6 +139,7 @@ impl fmt::Display for Care {
             Self::Verify { deep: false } => f.write_str("verify"),
             Self::Restore(path) => write!(f, "restore {}", file(path)),
             Self::RestoreTree(path) => write!(f, "restore below {}", DIRECTORIES[*path % DIRECTORIES.len()]),
+            Self::Repack => f.write_str("repack"),
             Self::EmptyTrash => f.write_str("empty the trash"),
             Self::Drain(remote) => write!(f, "drain remote {remote}"),
             Self::LetGo => f.write_str("let go of what is lost"),

@@ -132,16 +132,30 @@ impl Content {
         Some(Self { bytes: u32::try_from(n / 1000).ok()?, touch: u32::try_from(n % 1000).ok()? })
     }
 
+    /// How many bytes.
+    fn size(self, random: &mut SplitMix) -> u64 {
+        match random.below(10) {
+            0 => 0,
+            1..=3 => random.below(4096),
+            4 | 5 => 4097 + random.below(CHUNK_BYTES / 16 - 4096),
+            6 | 7 => 4097 + random.below(60_000),
+            _ => 65_537 + random.below(3 * CHUNK_BYTES),
+        }
+    }
+
+    fn random(self) -> SplitMix {
+        SplitMix(u64::from(self.bytes) ^ 0x5eed)
+    }
+
+    /// Whether it shares a chunk with others.
+    fn is_packed(self) -> bool {
+        (4097..=CHUNK_BYTES / 16).contains(&self.size(&mut self.random()))
+    }
+
     /// The bytes themselves.
     pub fn make(self) -> Vec<u8> {
-        let mut random = SplitMix(u64::from(self.bytes) ^ 0x5eed);
-        let size = match random.below(10) {
-            0 => 0,
-            1..=4 => random.below(4096),
-            5..=7 => 4097 + random.below(60_000),
-            _ => 65_537 + random.below(3 * CHUNK_BYTES),
-        };
-        let size = usize::try_from(size).unwrap_or(0);
+        let mut random = self.random();
+        let size = usize::try_from(self.size(&mut random)).unwrap_or(0);
         let mut bytes = Vec::with_capacity(size + 8);
         // Every other one gets smaller when it is compressed.
         let some = if self.bytes.is_multiple_of(2) { 0x0f0f_0f00_0000_0f0f } else { u64::MAX };
@@ -298,6 +312,17 @@ impl Drawn {
         Content { bytes, touch: u32::from(random.chance(0.3)) }
     }
 
+    /// A new one that shares a chunk with others.
+    fn packed(&mut self) -> Content {
+        loop {
+            self.contents += 1;
+            let content = Content { bytes: self.contents, touch: 0 };
+            if content.is_packed() {
+                return content;
+            }
+        }
+    }
+
     fn action(&mut self, random: &mut SplitMix, options: &Options) -> Action {
         let file = |random: &mut SplitMix| {
             // The last one lies below a file: seldom.
@@ -310,7 +335,11 @@ impl Drawn {
         }
         match random.below(100) {
             0..=39 => Action::Put { path: file(random), content: self.content(random), from_file: random.chance(0.5) },
-            40..=45 => Action::PutTree {
+            40..=42 => Action::PutTree {
+                directory: directory(random),
+                contents: (0..2 + random.below(3)).map(|_| self.packed()).collect(),
+            },
+            43..=45 => Action::PutTree {
                 directory: directory(random),
                 contents: (0..1 + random.below(4)).map(|_| self.content(random)).collect(),
             },
