@@ -13,7 +13,7 @@ fn content(seed: u64, len: usize) -> Vec<u8> {
 
 /// A world with one file `/f` of one chunk, a pool over it, and the chunk.
 async fn one_chunk(n: usize, redundancy: &str, len: usize) -> (World, Arc<Pool>, ChunkRecord, Vec<u8>) {
-    let world = World::new(n, redundancy.parse().unwrap(), 64 << 20, 7);
+    let world = World::new(n, redundancy.parse().unwrap(), 16 << 20, 7);
     let id = world.init().await.unwrap();
     let pool = world.open(id).await.unwrap();
     let (path, bytes) = (PoolPath::new("/f").unwrap(), content(3, len));
