@@ -1,5 +1,5 @@
-//! What the stages cost. The figures that chose `STRIP_BYTES` and the SHA-256 provider came from here:
-//! `cargo bench -p rclonepool-core --bench stages`. Times are CPU times of the thread, so that a busy
+//! What the stages cost: `scripts/bench stages`. The figures that chose `STRIP_BYTES`, the kernels and
+//! the SHA-256 provider came from here. CPU seconds per GiB are one by the GiB/s that are told. Times are CPU times of the thread, so that a busy
 //! machine falsifies them less.
 #![allow(missing_docs, reason = "criterion makes public functions")]
 
@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Throughput, criterion_group, criterion_main};
+use rclonepool_core::stage::compress::{DEFAULT_LEVEL, FRAME_BYTES, Packer, Unpacker};
+use rclonepool_core::stage::erasure::kernel::Kernel;
 use rclonepool_core::stage::erasure::{Erasure, STRIP_BYTES};
 use rclonepool_core::stage::hash::sha256;
 use rclonepool_core::stage::layout::Layout;
@@ -55,7 +57,7 @@ impl Measurement for CpuTime {
     }
 }
 
-const CODES: [(usize, usize); 3] = [(3, 1), (4, 2), (8, 3)];
+const CODES: [(usize, usize); 4] = [(2, 1), (3, 1), (4, 2), (10, 4)];
 const UNIT_BYTES: usize = 1 << 20;
 
 fn bytes(len: usize) -> Vec<u8> {
@@ -79,6 +81,51 @@ fn sums(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Our own sources, as text to compress: at most a frame.
+fn text() -> Vec<u8> {
+    let mut text = Vec::new();
+    let mut directories = vec![std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src"))];
+    while let Some(directory) = directories.pop() {
+        for entry in std::fs::read_dir(directory).expect("a directory of sources") {
+            let path = entry.expect("an entry of it").path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                text.extend(std::fs::read(path).expect("a source"));
+            }
+        }
+    }
+    text.truncate(FRAME_BYTES);
+    text
+}
+
+/// Compressing a frame and back, of text and of bytes that get no smaller.
+fn compression(criterion: &mut Criterion) {
+    let random: Vec<u8> = (0..FRAME_BYTES as u32 / 32).flat_map(|n| sha256(&n.to_le_bytes()).0).collect();
+    for (what, plain) in [("text", text()), ("random bytes", random)] {
+        let mut group = criterion.benchmark_group(format!("compression of {what}"));
+        group.throughput(Throughput::Bytes(plain.len() as u64));
+        let mut packer = Packer::new(DEFAULT_LEVEL).expect("memory for zstd");
+        let mut packed = Vec::new();
+        group.bench_function("pack", |bencher| {
+            bencher.iter(|| {
+                packed.clear();
+                packer.pack(black_box(&plain), &mut packed)
+            });
+        });
+        let frame = packer.frames()[0];
+        let mut back = Vec::new();
+        group.bench_function("unpack", |bencher| {
+            bencher.iter(|| {
+                let mut unpacker = Unpacker::new(vec![frame])?;
+                unpacker.push(black_box(&packed));
+                unpacker.next_frame(&mut back)
+            });
+        });
+        group.finish();
+    }
+}
+
 /// Encoding 1 MiB units in strips of various sizes; the last size is the whole unit.
 fn strips(criterion: &mut Criterion) {
     for (data, parity) in CODES {
@@ -88,14 +135,14 @@ fn strips(criterion: &mut Criterion) {
         let mut out = vec![vec![0; UNIT_BYTES]; parity];
         for strip in [1 << 10, 2 << 10, 4 << 10, 8 << 10, 16 << 10, 32 << 10, 128 << 10, UNIT_BYTES] {
             group.bench_function(BenchmarkId::from_parameter(strip), |bencher| {
-                bencher.iter(|| code.encode_in_strips(black_box(&units), &mut out, strip));
+                bencher.iter(|| code.encode_with(Kernel::best(), strip, black_box(&units), &mut out));
             });
         }
         group.finish();
     }
 }
 
-/// Rebuilding m data units, beside the library's own encoder and decoder on whole units.
+/// Encoding, and rebuilding m data units, with every kernel, beside a library's encoder and decoder on whole units.
 fn erasure(criterion: &mut Criterion) {
     for (data, parity) in CODES {
         let mut group = criterion.benchmark_group(format!("erasure {data}+{parity}"));
@@ -105,17 +152,21 @@ fn erasure(criterion: &mut Criterion) {
         let mut all = units(data);
         all.resize(data + parity, vec![0; UNIT_BYTES]);
         let (plain, out) = all.split_at_mut(data);
-        group.bench_function("encode", |bencher| {
-            bencher.iter(|| code.encode_in_strips(black_box(&*plain), out, STRIP_BYTES));
-        });
+        for kernel in Kernel::available() {
+            group.bench_function(format!("encode ({kernel})"), |bencher| {
+                bencher.iter(|| code.encode_with(kernel, STRIP_BYTES, black_box(&*plain), out));
+            });
+        }
         group
             .bench_function("encode (library)", |bencher| bencher.iter(|| library.encode_sep(black_box(&*plain), out)));
         let left: Vec<Option<&[u8]>> =
             all.iter().enumerate().map(|(index, unit)| (index >= parity).then_some(unit.as_slice())).collect();
         let mut wanted: Vec<(usize, Vec<u8>)> = (0..parity).map(|index| (index, vec![0; UNIT_BYTES])).collect();
-        group.bench_function("reconstruct", |bencher| {
-            bencher.iter(|| code.reconstruct(black_box(&left), &mut wanted));
-        });
+        for kernel in Kernel::available() {
+            group.bench_function(format!("reconstruct ({kernel})"), |bencher| {
+                bencher.iter(|| code.reconstruct_with(kernel, black_box(&left), &mut wanted));
+            });
+        }
         let mut slots: Vec<(Vec<u8>, bool)> = all.iter().map(|unit| (unit.clone(), true)).collect();
         group.bench_function("reconstruct (library)", |bencher| {
             bencher.iter(|| {
@@ -180,6 +231,6 @@ criterion_group! {
         .sample_size(20)
         .warm_up_time(Duration::from_millis(300))
         .measurement_time(Duration::from_secs(1));
-    targets = sums, strips, erasure, rows, placement
+    targets = sums, compression, strips, erasure, rows, placement
 }
 criterion_main!(benches);

@@ -262,6 +262,26 @@ fn lower_layers_do_not_name_higher_ones() {
     assert!(faults.is_empty(), "{faults:#?}");
 }
 
+/// The lint can be lifted anywhere, by an attribute that names it; only above the two vector kernels may it be.
+#[test]
+fn unsafe_code_is_in_the_vector_kernels_alone() {
+    let mut lifted = Vec::new();
+    for (file, module, source) in modules() {
+        let words = tokens(&source);
+        let has = |word: &str| words.iter().any(|token| token == word);
+        if ["x86", "neon"].iter().any(|name| module == ["stage", "erasure", "kernel", name]) {
+            assert!(has("unsafe"), "{} needs no leave", file.display());
+        } else {
+            assert!(!has("unsafe"), "{}", file.display());
+            if has("unsafe_code") {
+                lifted.push(module.join("::"));
+            }
+        }
+    }
+    lifted.sort();
+    assert_eq!(lifted, ["", "stage::erasure::kernel"], "the root denies it, the kernels' parent allows it to them");
+}
+
 #[test]
 fn the_check_sees_what_it_forbids() {
     let module: Vec<String> = ["stage", "erasure", "tests"].map(String::from).to_vec();

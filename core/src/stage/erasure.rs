@@ -2,24 +2,28 @@
 //!
 //! The code is exactly that of FORMAT.md, so that an independent reader can rebuild it: GF(2^8) with
 //! the polynomial 0x11d and generator 2, coding matrix V · T⁻¹ where V is the (k + m) × k Vandermonde
-//! matrix V\[r\]\[c\] = r^c and T its top k × k square. The matrix and the field come from
-//! `reed-solomon-erasure`; the solving of the missing rows is here, because the library's own wants
-//! equal lengths and mutable survivors, and rebuilds everything or nothing.
+//! matrix V\[r\]\[c\] = r^c and T its top k × k square. Tests hold matrix, field and coding against the
+//! crate `reed-solomon-erasure`, which is not used itself: its kernel is 2 to 10 times slower without a
+//! C compiler and a fixed CPU, and its decoder wants equal lengths and mutable survivors, and rebuilds
+//! everything or nothing.
 //! Source: J. S. Plank, "A Tutorial on Reed-Solomon Coding for Fault-Tolerance in RAID-like Systems",
 //! with the correction of 2003.
 
 use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use reed_solomon_erasure::galois_8::{self, ReedSolomon};
-
+use self::field::{inverse, mul};
+use self::kernel::Kernel;
 use crate::error::{Error, ErrorKind, Result};
 
-/// Bytes of every unit worked on at a time, so that the survivors' strips are still in cache when the
-/// next output needs them. By `benches/stages.rs` (EPYC, 1 MiB of L2) all sizes from 1 KiB to 1 MiB
-/// are within 5 % of each other: the library's table kernel is the limit, not memory. The size stays
-/// small for CPUs with less cache and kernels with more speed.
-pub const STRIP_BYTES: usize = 16 << 10;
+mod field;
+pub mod kernel;
+
+/// Bytes of every unit worked on at a time, so that strips are still in the first cache when the next
+/// output needs them. By `benches/stages.rs` (EPYC with 32 KiB of first cache) 1 to 8 KiB are as good as
+/// each other; larger ones are a fifth slower at 4+2, and up to a fifth faster at 10+4, where all waits for
+/// memory.
+pub const STRIP_BYTES: usize = 4 << 10;
 
 /// The code of one (k, m). Cheap to get: the matrix is made once and shared.
 #[derive(Debug)]
@@ -64,12 +68,12 @@ impl Erasure {
     /// # Errors
     /// `InvalidArgument`: more than k data units, not m buffers, or a buffer shorter than a unit.
     pub fn encode<D: AsRef<[u8]>, P: AsMut<[u8]>>(&self, data: &[D], parity: &mut [P]) -> Result<()> {
-        self.encode_in_strips(data, parity, STRIP_BYTES)
+        self.encode_with(Kernel::best(), STRIP_BYTES, data, parity)
     }
 
-    /// [`encode`](Self::encode) with a strip of another size (at least 1 byte), to measure it.
+    /// [`encode`](Self::encode) with another kernel or strip (at least 1 byte), to measure and test them.
     #[doc(hidden)]
-    pub fn encode_in_strips<D, P>(&self, data: &[D], parity: &mut [P], strip: usize) -> Result<()>
+    pub fn encode_with<D, P>(&self, kernel: Kernel, strip: usize, data: &[D], parity: &mut [P]) -> Result<()>
     where
         D: AsRef<[u8]>,
         P: AsMut<[u8]>,
@@ -86,7 +90,7 @@ impl Erasure {
         }
         let mut outputs: Vec<&mut [u8]> = parity.iter_mut().map(AsMut::as_mut).collect();
         let inputs: Vec<&[u8]> = data.iter().map(AsRef::as_ref).collect();
-        combine(&inputs, &mut outputs, |out, input| self.rows[out * self.data + input], strip);
+        combine(kernel, strip, &inputs, &mut outputs, |out, input| self.rows[out * self.data + input]);
         Ok(())
     }
 
@@ -100,6 +104,17 @@ impl Erasure {
     /// `Unrecoverable`: fewer than k units. `InvalidArgument`: not k + m entries, or no such index.
     pub fn reconstruct<U: AsRef<[u8]>, W: AsMut<[u8]>>(
         &self,
+        units: &[Option<U>],
+        wanted: &mut [(usize, W)],
+    ) -> Result<()> {
+        self.reconstruct_with(Kernel::best(), units, wanted)
+    }
+
+    /// [`reconstruct`](Self::reconstruct) with another kernel, to measure and test it.
+    #[doc(hidden)]
+    pub fn reconstruct_with<U: AsRef<[u8]>, W: AsMut<[u8]>>(
+        &self,
+        kernel: Kernel,
         units: &[Option<U>],
         wanted: &mut [(usize, W)],
     ) -> Result<()> {
@@ -120,7 +135,7 @@ impl Erasure {
         let inputs: Vec<&[u8]> =
             survivors.iter().map(|&index| units[index].as_ref().map_or(&[][..], AsRef::as_ref)).collect();
         let mut outputs: Vec<&mut [u8]> = wanted.iter_mut().map(|(_, out)| out.as_mut()).collect();
-        combine(&inputs, &mut outputs, |out, input| weights[out][input], STRIP_BYTES);
+        combine(kernel, STRIP_BYTES, &inputs, &mut outputs, |out, input| weights[out][input]);
         Ok(())
     }
 
@@ -145,13 +160,13 @@ impl Erasure {
                 .find(|&row| rows[row].0[column] != 0)
                 .ok_or_else(|| Error::new(ErrorKind::Internal, "the coding matrix is singular"))?;
             rows.swap(column, pivot);
-            let inverse = galois_8::div(1, rows[column].0[column]);
-            scale(&mut rows[column], inverse);
+            let factor = inverse(rows[column].0[column]);
+            scale(&mut rows[column], factor);
             let pivot = rows[column].clone();
             for (_, row) in rows.iter_mut().enumerate().filter(|(row, _)| *row != column) {
                 let factor = row.0[column];
-                galois_8::mul_slice_xor(factor, &pivot.0, &mut row.0);
-                galois_8::mul_slice_xor(factor, &pivot.1, &mut row.1);
+                Kernel::best().multiply_add(factor, &pivot.0, &mut row.0);
+                Kernel::best().multiply_add(factor, &pivot.1, &mut row.1);
             }
         }
         Ok(missing.into_iter().zip(rows).map(|(index, (_, factors))| (index, factors)).collect())
@@ -170,7 +185,7 @@ impl Erasure {
         let mut weights: Vec<u8> =
             survivors.iter().map(|&survivor| if survivor < self.data { code[survivor] } else { 0 }).collect();
         for (missing, factors) in solved {
-            galois_8::mul_slice_xor(code[*missing], factors, &mut weights);
+            Kernel::best().multiply_add(code[*missing], factors, &mut weights);
         }
         weights
     }
@@ -186,29 +201,39 @@ impl std::fmt::Display for Erasure {
     }
 }
 
-/// The lower part of the coding matrix, read off the library's encoder: data unit i = 1 and all
-/// others 0 gives column i.
+/// The lower part of the coding matrix.
+///
+/// T⁻¹ gives the polynomial of degree < k that has the data as its values at 0 to k − 1, V its values
+/// at all rows. So the factor of data unit i in row x is that of Lagrange: the product of
+/// (x − j) / (i − j) over all j < k but i.
 fn coding_rows(data: usize, parity: usize) -> Result<Vec<u8>> {
-    let refused = |why: String| Error::new(ErrorKind::InvalidArgument, format!("no erasure code: {why}"));
     if data == 0 || data + parity > 256 {
-        return Err(refused(format!("{data} data and {parity} parity shards")));
+        let why = format!("no erasure code: {data} data and {parity} parity shards");
+        return Err(Error::new(ErrorKind::InvalidArgument, why));
     }
-    if parity == 0 {
-        return Ok(Vec::new());
-    }
-    let library = ReedSolomon::new(data, parity).map_err(|error| refused(error.to_string()))?;
-    let identity: Vec<Vec<u8>> = (0..data).map(|unit| (0..data).map(|at| u8::from(at == unit)).collect()).collect();
-    let mut rows = vec![vec![0; data]; parity];
-    library.encode_sep(&identity, &mut rows).map_err(|error| refused(error.to_string()))?;
-    Ok(rows.concat())
+    // Elements of the field are the indices of units: subtracting is XOR. The product over (at − j), j ≠ at:
+    let product = |at: usize| (0..data).filter(|&j| j != at).fold(1, |product, j| mul(product, (at ^ j) as u8));
+    let below: Vec<u8> = (0..data).map(|unit| inverse(product(unit))).collect();
+    let row = |x: usize| {
+        let above = product(x);
+        let below = &below;
+        (0..data).map(move |unit| mul(above, mul(inverse((x ^ unit) as u8), below[unit])))
+    };
+    Ok((data..data + parity).flat_map(row).collect())
 }
 
 fn scale(row: &mut (Vec<u8>, Vec<u8>), factor: u8) {
-    row.0.iter_mut().chain(row.1.iter_mut()).for_each(|value| *value = galois_8::mul(*value, factor));
+    row.0.iter_mut().chain(row.1.iter_mut()).for_each(|value| *value = mul(*value, factor));
 }
 
 /// Fills each output with the sum of the inputs times their factors, a strip at a time.
-fn combine(inputs: &[&[u8]], outputs: &mut [&mut [u8]], factor: impl Fn(usize, usize) -> u8, strip: usize) {
+fn combine(
+    kernel: Kernel,
+    strip: usize,
+    inputs: &[&[u8]],
+    outputs: &mut [&mut [u8]],
+    factor: impl Fn(usize, usize) -> u8,
+) {
     let longest = outputs.iter().map(|out| out.len()).max().unwrap_or(0);
     for start in (0..longest).step_by(strip.max(1)) {
         for (nth, out) in outputs.iter_mut().enumerate() {
@@ -218,20 +243,10 @@ fn combine(inputs: &[&[u8]], outputs: &mut [&mut [u8]], factor: impl Fn(usize, u
                 // Beyond its end a short unit is zeros, which add nothing.
                 let end = end.min(bytes.len());
                 if let (Some(bytes), Some(out)) = (bytes.get(start..end), out.get_mut(start..end)) {
-                    add(factor(nth, input), bytes, out);
+                    kernel.multiply_add(factor(nth, input), bytes, out);
                 }
             }
         }
-    }
-}
-
-/// `out += factor · bytes`, of equal lengths.
-fn add(factor: u8, bytes: &[u8], out: &mut [u8]) {
-    match factor {
-        0 => {}
-        // Common (every single parity over few shards has them), and many times faster than the table.
-        1 => out.iter_mut().zip(bytes).for_each(|(out, byte)| *out ^= byte),
-        _ => galois_8::mul_slice_xor(factor, bytes, out),
     }
 }
 
