@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
@@ -69,6 +70,9 @@ pub(super) async fn mend(shared: &Shared, fresh: &Arc<Pool>, merged: &Merged, le
     if somebody && (done.failed > 0 || done.chunks < repairable) {
         shared.witness.broken(MENDED, format!("of {repairable} chunks that can be mended: {done:?}"));
     }
+    // Commits that a remote lacks are on their way to it from the listing on.
+    fresh.sync().await?;
+    fresh.journal().settle(Duration::from_secs(600)).await;
     let deep = VerifyOptions { level: VerifyLevel::Deep, ..VerifyOptions::default() };
     let report = fresh.verify(&deep, &Monitor::default()).await?;
     let gone: BTreeSet<RemoteId> = report.remotes.iter().filter(|r| r.unknown.is_some()).map(|r| r.id).collect();

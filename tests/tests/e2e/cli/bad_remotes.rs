@@ -148,7 +148,7 @@ fn a_full_and_a_read_only_disk_are_passed_over() {
     assert_eq!(outcome.code, 0, "{outcome:?}");
     // The read-only one holds what init put there: the marker and the journal.
     assert!(outcome.stdout.contains("read-only: 1\n"), "{outcome:?}");
-    assert!(outcome.stderr.contains("goes to another remote"), "{outcome:?}");
+    assert!(outcome.stderr.contains("could not be put where it was to lie"), "{outcome:?}");
 
     let everything = format!(
         "mount -t tmpfs -o size=1m tmpfs disk1\n$R init --yes --config c.json --remote {} --chunk-size 256K\n\
