@@ -103,11 +103,11 @@ fn the_matrix_is_the_documented_one() {
     }
 }
 
-/// Every (k, m) there is. The library's rows are read off its encoder: data unit i = 1 and all others 0
+/// Every (k, m) up to k = 32, and some beyond: the library inverts slowly when it is not optimised. Its rows are read off its encoder: data unit i = 1 and all others 0
 /// gives column i. A row is the same whatever m is, so for each k the most parity shows all of them.
 #[test]
-fn the_matrix_is_that_of_the_library_for_every_code() {
-    for k in 1..=255 {
+fn the_matrix_is_that_of_the_library() {
+    for k in (1..=32).chain([50, 100, 127, 128, 200, 254, 255]) {
         let most = 256 - k;
         let rows = coding_rows(k, most).unwrap();
         for m in (0..most).step_by(if k <= 10 { 1 } else { 50 }) {
