@@ -139,7 +139,7 @@ fn tell(context: &Context, report: &DownloadReport, tally: &Tally, target: &Path
     context.ui.say(&format!("{shown}: {}", parts.join("; ")))?;
     if report.degraded > 0 {
         context.ui.warn(&format!(
-            "shards of {} are missing or damaged, and were rebuilt",
+            "shards of {} are missing, damaged or offline, and were rebuilt",
             format::count(report.degraded, "file")
         ));
     }

@@ -36,7 +36,7 @@ fn damaged_shards_are_rebuilt_within_tolerance_and_refused_beyond() {
         objects(&machine, "disk1", "_data/").iter().for_each(|path| damage(path, how));
         let outcome = machine.run(&["download", "/f", "back"]);
         assert_eq!((outcome.code, machine.read("back") == bytes), (0, true), "{outcome:?}");
-        assert!(outcome.stderr.contains("missing or damaged, and were rebuilt"), "{outcome:?}");
+        assert!(outcome.stderr.contains("missing, damaged or offline, and were rebuilt"), "{outcome:?}");
 
         objects(&machine, "disk2", "_data/").iter().for_each(|path| damage(path, how));
         let outcome = machine.run(&["download", "/f", "again"]);
