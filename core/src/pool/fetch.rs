@@ -118,10 +118,9 @@ impl StoredReader {
         Ok(reader)
     }
 
-    /// What the units of so many rows under way take, in bytes.
+    /// What reading all of the stream takes, in bytes.
     pub fn memory(chunk: &ChunkRecord) -> u64 {
-        let layout = &chunk.layout;
-        layout.row_bytes() * layout.rows(chunk.stored).min(UNITS_AHEAD as u64 + 2)
+        Self::memory_of(chunk, &(0..chunk.stored))
     }
 
     /// Begins to read whole shards of a chunk, by index, for [`StoredReader::next_units`]. Shards that cannot

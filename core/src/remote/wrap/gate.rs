@@ -78,7 +78,13 @@ impl GateRemote {
     }
 
     async fn call<T>(&self, call: impl Future<Output = Result<T>>) -> Result<T> {
+        self.transfer(0, 0, call).await
+    }
+
+    /// A call that sends `up` bytes, or gets `down`; they count only where the call is made.
+    async fn transfer<T>(&self, up: u64, down: u64, call: impl Future<Output = Result<T>>) -> Result<T> {
         let _probe = lock(&self.breaker).admit(self.remote.label())?.then(|| Probe(&self.breaker));
+        self.spend(up, down)?;
         let answer = call.await;
         let mut breaker = lock(&self.breaker);
         match &answer {
@@ -90,6 +96,9 @@ impl GateRemote {
 
     /// Counts a transfer on the day's budget.
     fn spend(&self, up: u64, down: u64) -> Result<()> {
+        if up.max(down) == 0 {
+            return Ok(());
+        }
         let Some(Budget { limits, ledger }) = &self.budget else { return Ok(()) };
         let Some(ledger) = ledger.get() else { return Ok(()) };
         let (now, label) = (self.env.wall_ms(), self.remote.label());
@@ -141,14 +150,13 @@ impl Remote for GateRemote {
     }
 
     async fn put(&self, name: &str, body: &Body) -> Result<()> {
-        self.spend(body.size(), 0)?;
-        self.call(self.remote.put(name, body)).await
+        self.transfer(body.size(), 0, self.remote.put(name, body)).await
     }
 
     /// A read of a whole object counts as nothing: only the journal's are.
     async fn get(&self, name: &str, range: Option<Range<u64>>) -> Result<ByteStream> {
-        self.spend(0, range.as_ref().map_or(0, |range| range.end.saturating_sub(range.start)))?;
-        self.call(self.remote.get(name, range)).await
+        let bytes = range.as_ref().map_or(0, |range| range.end.saturating_sub(range.start));
+        self.transfer(0, bytes, self.remote.get(name, range)).await
     }
 
     async fn stat(&self, name: &str) -> Result<Option<u64>> {
@@ -252,7 +260,7 @@ mod tests {
         remote.stat("a").await.unwrap();
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn a_days_budget_bounds_large_transfers_and_ends_with_the_day() {
         let (sums, clock): (Arc<dyn Ledger>, Arc<Clock>) = (Arc::new(Sums::default()), Arc::default());
         let limits = [SMALL_BYTES * 5, SMALL_BYTES * 3];
@@ -274,6 +282,15 @@ mod tests {
         let Err(refused) = remote.get("a", whole.clone()).await else { panic!("4 of 3 MiB") };
         assert!(refused.message().contains("download_per_day"), "{refused}");
         clock.pass(Duration::from_millis(DAY_MS));
+        faults.set_offline(true);
+        for _ in 0..MOST_FAILURES {
+            remote.stat("a").await.unwrap_err();
+        }
+        for _ in 0..9 {
+            assert_eq!(remote.put("c", &body).await.unwrap_err().kind(), ErrorKind::Unavailable, "and not counted");
+        }
+        faults.set_offline(false);
+        tokio::time::sleep(FIRST_WAIT).await;
         remote.put("c", &body).await.unwrap();
         assert!(remote.get("a", whole).await.is_ok());
     }
