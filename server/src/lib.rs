@@ -5,8 +5,12 @@
 //! it here.
 #![forbid(unsafe_code)]
 
+mod principal;
+
 use axum::routing::get;
 use axum::{Json, Router};
+
+pub use principal::{Principal, Quota, Room};
 
 /// The answer of `/healthz`.
 #[derive(Debug, serde::Serialize)]
