@@ -83,8 +83,8 @@ pub struct Config {
     #[schemars(extend("x-allowed" = "a list of rclone remotes, empty or as long as remotes"))]
     pub crypt_remotes: Vec<String>,
 
-    /// Directory for staging files, used only where anonymous memory files cannot serve. Unset: the
-    /// system's directory for temporary files.
+    /// Directory for staging files, used only where anonymous memory files cannot serve: the system has
+    /// none, or a stored chunk is larger than `memory_limit_mb`. Unset: the system's directory for temporary files.
     #[schemars(extend("x-allowed" = "an absolute path, or one that begins with ~/"))]
     pub temp_dir: Option<PathBuf>,
 
@@ -120,7 +120,8 @@ pub struct Config {
     #[schemars(range(min = 0, max = 3_600), extend("x-unit" = "seconds"))]
     pub commit_offer_timeout: u64,
 
-    /// The memory for transfer buffers and the block cache together.
+    /// The memory for transfer buffers and the block cache together. What cannot hold two chunks, coded, makes the
+    /// chunks of new files smaller than `chunk_size`.
     #[schemars(range(min = 16, max = 1_048_576), extend("x-unit" = "MiB"))]
     pub memory_limit_mb: u64,
 

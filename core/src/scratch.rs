@@ -22,6 +22,8 @@ use crate::remote::Body;
 #[derive(Debug, Clone, Default)]
 pub struct Scratch {
     temp_dir: Option<PathBuf>,
+    /// Whether memory is not for its files.
+    on_disk: bool,
     /// Memory files that may be used again once nobody else has them.
     known: Arc<Mutex<Vec<Known>>>,
 }
@@ -39,9 +41,16 @@ impl Known {
 }
 
 impl Scratch {
-    /// `temp_dir` is used only where the system has no memfd; it is made (mode 0700) when first needed.
+    /// `temp_dir` is used only where the system has no memfd, and by [`Scratch::on_disk`]; it is made (mode 0700)
+    /// when first needed.
     pub fn new(temp_dir: Option<PathBuf>) -> Self {
-        Self { temp_dir, known: Arc::default() }
+        Self { temp_dir, on_disk: false, known: Arc::default() }
+    }
+
+    /// One whose files lie in `temp_dir`: for more bytes than memory may hold.
+    #[must_use]
+    pub fn on_disk(&self) -> Self {
+        Self { on_disk: true, ..Self::new(self.temp_dir.clone()) }
     }
 
     /// Makes a file for `size` bytes: in the directory `staging` ([`crate::remote::Remote::staging`]), where that
@@ -106,7 +115,8 @@ impl Scratch {
     /// # Errors
     /// `Full` or `Io` when the system gives no file; `Config` when a directory is needed and none is set.
     pub fn create(&self) -> Result<ScratchFile> {
-        Ok(match sealable_file()? {
+        let sealable = if self.on_disk { None } else { sealable_file()? };
+        Ok(match sealable {
             Some(file) => ScratchFile { kind: Kind::Sealable, ..self.scratch_file(file) },
             None => self.scratch_file(self.nameless_file()?),
         })
@@ -114,7 +124,9 @@ impl Scratch {
 
     fn nameless_file(&self) -> Result<File> {
         let Some(dir) = &self.temp_dir else {
-            return Err(Error::new(ErrorKind::Config, "this system has no anonymous memory files")
+            let why =
+                if self.on_disk { "memory_limit_mb is too small for a chunk" } else { "there are no memory files" };
+            return Err(Error::new(ErrorKind::Config, format!("{why}, and there is no directory for temporary files"))
                 .hint("set temp_dir to a directory for temporary files"));
         };
         private_dir(dir)?;

@@ -169,14 +169,14 @@ pub(super) fn set_redundancy(file: &mut ConfigFile, redundancy: Redundancy) {
     }
 }
 
-/// Raises the memory limit where one chunk would not fit into the default's.
+/// Raises the memory limit where chunks would be smaller than wanted for want of it.
 fn fit_memory(file: &mut ConfigFile, chunk_size: u64, redundancy: Redundancy) {
     let shards = u64::from(redundancy.shards());
     let need = chunk_size.saturating_mul(shards).div_ceil(u64::from(redundancy.data.max(1)));
-    let need_mb = need.div_ceil(1 << 20);
+    // Two chunks: one is read while the other is on its way; each with a row of units of at most 1 MiB.
+    let need_mb = 2 * (need.div_ceil(1 << 20) + shards);
     if need_mb > DEFAULT_MEMORY_MB {
-        // Two chunks: one is read while the other is on its way.
-        file.set("memory_limit_mb", need_mb * 2);
+        file.set("memory_limit_mb", need_mb);
     }
 }
 
@@ -198,8 +198,9 @@ mod tests {
         file.set("chunk_size", 1u64 << 30);
         let redundancy = Redundancy::parity_of(2, 1).unwrap();
         set_redundancy(&mut file, redundancy);
-        assert!(file.config().is_err(), "the default is too small");
+        assert!(file.config().unwrap().chunk_bytes() < 1 << 30, "the default is too small");
         fit_memory(&mut file, 1 << 30, redundancy);
-        assert_eq!(file.config().unwrap().memory_limit_mb, 3072);
+        let config = file.config().unwrap();
+        assert_eq!((config.memory_limit_mb, config.chunk_bytes()), (3078, 1 << 30));
     }
 }

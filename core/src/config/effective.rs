@@ -86,12 +86,17 @@ impl Config {
         Redundancy { mode: self.redundancy_mode, data, parity, copies }
     }
 
-    /// The memory one chunk needs while it is coded and stored, in bytes: its data and parity
-    /// shards, each once, since copies are sent from the same bytes.
-    pub fn chunk_need(&self) -> u64 {
+    /// How long the chunks of new files are at most, in bytes: `chunk_size`, or less where `memory_limit_mb` cannot
+    /// hold two of that, coded: one is read while the other is on its way.
+    pub fn chunk_bytes(&self) -> u64 {
         let redundancy = self.redundancy();
-        let need = u128::from(self.chunk_size) * u128::from(redundancy.shards());
-        u64::try_from(need.div_ceil(u128::from(redundancy.data.max(1)))).unwrap_or(u64::MAX)
+        let (data, shards) = (u128::from(redundancy.data.max(1)), u128::from(redundancy.shards().max(1)));
+        let half = u128::from(self.memory_limit_mb) << 19;
+        // A row of units is coded at a time. Copies need nothing, since all are sent from the same bytes.
+        let row = (shards << 20).min(half / 2);
+        let fits = u64::try_from((half - row) * data / shards).unwrap_or(u64::MAX);
+        let fits = if fits > 1 << 20 { fits >> 20 << 20 } else { fits };
+        self.chunk_size.min(fits)
     }
 
     /// The flags for rclone's command line, each one argument: `"--bwlimit", "10M"` becomes

@@ -159,12 +159,15 @@ fn switches_without_effect_say_so() {
 }
 
 #[test]
-fn memory_needed_for_a_chunk() {
-    let need = |more: &str| parse(more).chunk_need();
-    assert_eq!(need(""), 104_857_600);
-    assert_eq!(need(r#""redundancy_mode": "replication", "replication_factor": 9"#), 104_857_600);
-    assert_eq!(need(r#""redundancy_mode": "parity""#), 139_810_134);
-    assert_eq!(need(r#""redundancy_mode": "hybrid""#), 139_810_134);
+fn chunks_are_as_long_as_memory_allows() {
+    let mib = |more: &str| parse(more).chunk_bytes() as f64 / 1_048_576.0;
+    assert_eq!([mib(""), mib(r#""memory_limit_mb": 202"#), mib(r#""memory_limit_mb": 201"#)], [100.0, 100.0, 99.0]);
+    assert_eq!(mib(r#""memory_limit_mb": 128, "redundancy_mode": "replication", "replication_factor": 3"#), 63.0);
+    assert_eq!(mib(r#""memory_limit_mb": 128, "redundancy_mode": "parity""#), 45.0);
+    assert_eq!(mib(r#""memory_limit_mb": 16, "chunk_size": 4294967296"#), 7.0);
+    let wide =
+        r#""memory_limit_mb": 16, "redundancy_mode": "parity", "parity_data_shards": 200, "parity_parity_shards": 55"#;
+    assert_eq!(mib(wide), 3.0);
 }
 
 #[test]

@@ -317,22 +317,6 @@ impl Check<'_> {
         let keys = ["replication_factor", "redundancy_mode", "parity_parity_shards", "parity_data_shards"];
         if let Err(error) = Redundancy::new(mode, data, parity, copies) {
             self.report(&keys, "replication_factor", format!("{copies} is not allowed: {}", error.message()));
-            return;
-        }
-        let need = config.chunk_need();
-        let limit = config.memory_limit_mb.saturating_mul(1 << 20);
-        if need > limit && config.chunk_size >= 65_536 {
-            let fits = u128::from(limit) * u128::from(data) / u128::from(redundancy.shards());
-            let message = format!(
-                "{} MiB cannot hold one chunk: chunk_size {} with redundancy {redundancy} needs {need} bytes; raise \
-                 memory_limit_mb to at least {} or lower chunk_size to at most {fits}",
-                config.memory_limit_mb,
-                config.chunk_size,
-                need.div_ceil(1 << 20)
-            );
-            let keys =
-                ["memory_limit_mb", "chunk_size", "redundancy_mode", "parity_parity_shards", "parity_data_shards"];
-            self.report(&keys, "memory_limit_mb", message);
         }
     }
 

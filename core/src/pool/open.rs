@@ -1,5 +1,6 @@
 //! From a configuration to an open pool.
 
+use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -28,6 +29,15 @@ const MB: f64 = 1_048_576.0;
 pub struct OpenOptions {
     /// The environment for rclone: all of this process's but `RCLONE_*`, plus `RCLONE_CONFIG*`.
     pub inherit_env: Vec<(String, String)>,
+}
+
+impl OpenOptions {
+    /// The system's directory for temporary files, by the environment given.
+    fn temp_dir(&self) -> PathBuf {
+        let of = |wanted: &&str| self.inherit_env.iter().find(|(name, value)| name == wanted && !value.is_empty());
+        let named = ["TMPDIR", "TEMP"].iter().find_map(of);
+        named.map_or_else(|| "/tmp".into(), |(_, value)| value.into())
+    }
 }
 
 /// The configured remotes, wrapped.
@@ -146,7 +156,7 @@ impl Settings {
         Self {
             data_prefix: config.data_prefix.clone(),
             manifest_prefix: config.manifest_prefix.clone(),
-            chunk_size: config.chunk_size,
+            chunk_size: config.chunk_bytes(),
             redundancy: config.redundancy(),
             strategy: config.balancing_strategy,
             placement: placement.collect(),
@@ -179,7 +189,7 @@ impl Pool {
         let env: SharedEnv = Arc::new(SystemEnv);
         let labels = config.effective_remotes();
         let connected = connect(config, &labels, options, &env).await?;
-        let opened = Self::open_connected(config, &connected, env).await;
+        let opened = Self::open_connected(config, &connected, options, env).await;
         match opened {
             Ok(mut pool) => {
                 pool.rclone = connected.rclone;
@@ -193,8 +203,14 @@ impl Pool {
         }
     }
 
-    async fn open_connected(config: &Config, connected: &Connected, env: SharedEnv) -> Result<Self> {
-        let settings = Settings::of(config);
+    async fn open_connected(
+        config: &Config,
+        connected: &Connected,
+        options: &OpenOptions,
+        env: SharedEnv,
+    ) -> Result<Self> {
+        let mut settings = Settings::of(config);
+        settings.temp_dir.get_or_insert_with(|| options.temp_dir());
         let pool = match config.pool_id {
             Some(pool) => pool,
             None => init::identify(&settings.manifest_prefix, &connected.remotes).await?,

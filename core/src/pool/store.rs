@@ -213,7 +213,7 @@ impl Pool {
     /// What the buffers of a chunk of `size` plain bytes take.
     pub(super) fn memory_to_store(&self, size: u64) -> u64 {
         let r = self.settings.redundancy;
-        let row = u64::from(r.shards()) * u64::from(MAX_UNIT_BYTES);
+        let row = u64::from(r.shards()) * size.div_ceil(u64::from(r.data)).min(u64::from(MAX_UNIT_BYTES));
         // A short chunk may have more bytes of copies than its share of the code.
         let coded = size.div_ceil(u64::from(r.data)) * u64::from(r.shards());
         let packing = self.settings.compression.map_or(0, |level| {
@@ -227,6 +227,11 @@ impl Pool {
         let kib = u32::try_from(bytes.min(self.settings.memory_bytes) / 1024).unwrap_or(u32::MAX);
         let permit = self.memory.clone().acquire_many_owned(kib).await;
         permit.map_err(|_| Error::new(ErrorKind::Internal, "the memory budget is closed"))
+    }
+
+    /// Where files of `bytes` together are made: beyond the memory limit, on disk.
+    pub(super) fn scratch_for(&self, bytes: u64) -> Scratch {
+        if bytes > self.settings.memory_bytes { self.scratch.on_disk() } else { self.scratch.clone() }
     }
 
     /// Chooses the remotes of a chunk that is about to be read, so that shards for directories of this machine can

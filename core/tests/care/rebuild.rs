@@ -48,6 +48,33 @@ async fn reads_without(world: &World, pool: &Pool, lost: u32, bytes: &Bytes) {
     world.faults.iter().for_each(|faults| faults.set_lost(false));
 }
 
+/// What a machine with much memory stored, one with little reads, rebuilds and converts.
+#[tokio::test]
+async fn a_chunk_larger_than_the_memory_limit_goes_through_temporary_files() {
+    let mut world = World::new(5, "parity:2+1".parse().unwrap(), 16 << 20, 11);
+    let id = world.init().await.unwrap();
+    let bytes = content(5, 12 << 20);
+    put(&world.open(id).await.unwrap(), "/f", &bytes).await;
+    world.settings.memory_bytes = 4 << 20;
+    let pool = world.open(id).await.unwrap();
+    assert_eq!(get(&pool, "/f").await.unwrap(), bytes);
+    let chunks = shards(&pool, "/f").await;
+    assert_eq!(chunks.len(), 1);
+    remove(&world, &chunks[0][2]);
+    let refused = rebuild(&pool, &all()).await.unwrap();
+    assert_eq!((refused.shards, refused.failed), (0, 1));
+    let dir = tempfile::tempdir().unwrap();
+    world.settings.temp_dir = Some(dir.path().join("made"));
+    let pool = world.open(id).await.unwrap();
+    assert_eq!(rebuild(&pool, &all()).await.unwrap().shards, 1);
+    reads_without(&world, &pool, 1, &bytes).await;
+    let plan = pool.plan_convert(&path("/"), "parity:3+2".parse().unwrap()).unwrap();
+    assert_eq!(pool.convert(&plan, &Monitor::default()).await.unwrap().chunks, 1);
+    reads_without(&world, &pool, 2, &bytes).await;
+    let left = std::fs::read_dir(dir.path().join("made")).unwrap();
+    assert_eq!(left.count(), 0, "temporary files have no names");
+}
+
 #[tokio::test]
 async fn missing_truncated_and_flipped_shards_come_back_and_the_old_objects_go() {
     for redundancy in ["parity:3+2", "replication:3", "hybrid:2+1x2"] {

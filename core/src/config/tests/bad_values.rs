@@ -56,7 +56,6 @@ const BAD: &[(&str, &str, &str)] = &[
     ("trash_retention_hours", "-1", "-1 is not allowed; allowed: a whole number from 0 to 876,000 (hours)"),
     ("sole_writer", "\"yes\"", "\"yes\" is not allowed; allowed: true or false"),
     ("memory_limit_mb", "15", "from 16 to 1,048,576 (MiB)"),
-    ("memory_limit_mb", "99", "99 MiB cannot hold one chunk: chunk_size 104857600"),
     ("commit_quorum", "4", "4 is not allowed with 3 remotes; allowed: from 2 to 3"),
     ("commit_quorum", "1", "allowed: from 2 to 3"),
     ("commit_quorum", "0", "from 1 to 1,000"),
@@ -264,10 +263,6 @@ fn limits_between_keys() {
             "400 objects per chunk",
         ),
         (
-            r#""redundancy_mode": "parity", "memory_limit_mb": 128"#,
-            "raise memory_limit_mb to at least 134 or lower chunk_size to at most 100663296",
-        ),
-        (
             r#""enable_api_server": true, "api_server_host": "0.0.0.0", "api_server_port": 8080"#,
             "give each its own port",
         ),
@@ -276,8 +271,6 @@ fn limits_between_keys() {
         assert!(problems[0].message.contains(want), "{problems:?}");
     }
     for more in [
-        r#""redundancy_mode": "parity", "memory_limit_mb": 134"#,
-        r#""redundancy_mode": "parity", "memory_limit_mb": 128, "chunk_size": 100663296"#,
         r#""enable_api_server": true, "api_server_host": "10.0.0.1", "api_server_port": 8080"#,
         r#""api_server_port": 8080, "metrics_port": 8080, "enable_metrics": false"#,
         r#""commit_quorum": 2"#,

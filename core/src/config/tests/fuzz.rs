@@ -71,7 +71,10 @@ fn examine(text: &str) -> bool {
     assert_eq!(config.remote_settings().len(), config.remotes.len());
     let redundancy = config.redundancy();
     assert_eq!(redundancy.to_string().parse::<crate::redundancy::Redundancy>().unwrap(), redundancy);
-    assert!(config.chunk_need() <= config.memory_limit_mb << 20);
+    let chunk = u128::from(config.chunk_bytes());
+    assert!(chunk > 0 && chunk <= u128::from(config.chunk_size));
+    let coded = chunk * u128::from(redundancy.shards()) / u128::from(redundancy.data);
+    assert!(coded <= u128::from(config.memory_limit_mb) << 20);
     let written = serde_json::to_string(&config).unwrap();
     let again = Config::parse(&written).unwrap();
     assert_eq!(Config { given: config.given.clone(), ..again }, config);

@@ -159,10 +159,12 @@ impl Pool {
             )
             .hint("`rebuild` restores it where enough of it is left; `upload --force` stores the local copy anew"));
         }
-        let memory = self.acquire_memory(memory(record)).await?;
-        let (pool, section) = (self.clone(), Section { file: file.clone(), at: extent.offset, end: end(extent) });
+        let bytes = memory(record);
+        let memory = self.acquire_memory(bytes).await?;
+        let (scratch, section) =
+            (self.scratch_for(bytes), Section { file: file.clone(), at: extent.offset, end: end(extent) });
         let (old, level) = (record.clone(), self.settings.compression.unwrap_or(DEFAULT_LEVEL));
-        let coded = blocking(move || code_again(&old, section, level, &pool.scratch)).await?;
+        let coded = blocking(move || code_again(&old, section, level, &scratch)).await?;
         let Some(coded) = coded else {
             drop(memory);
             self.replace_chunk(extent, record, file, report, monitor).await?;
@@ -193,11 +195,13 @@ impl Pool {
     ) -> Result<()> {
         let Layout { data, parity, copies, .. } = record.layout;
         let redundancy = Redundancy { data, parity, copies, ..self.settings.redundancy };
-        let _memory = self.acquire_memory(memory(record)).await?;
+        let bytes = memory(record);
+        let _memory = self.acquire_memory(bytes).await?;
         let epoch = self.view().await.epoch();
-        let (pool, section) = (self.clone(), Section { file: file.clone(), at: extent.offset, end: end(extent) });
+        let (scratch, section) =
+            (self.scratch_for(bytes), Section { file: file.clone(), at: extent.offset, end: end(extent) });
         let level = self.settings.compression.unwrap_or(DEFAULT_LEVEL);
-        let coded = blocking(move || section.code(redundancy, Some(level), &pool.scratch, &[])).await?;
+        let coded = blocking(move || section.code(redundancy, Some(level), &scratch, &[])).await?;
         let coded = coded.filter(|coded| coded.sha256 == extent.sha256).ok_or_else(source_changed)?;
         let new = self.put_converted(record.chunk, coded, epoch, monitor).await?;
         let size = |place: &Place| new.new.layout.shard_size(new.new.stored, usize::from(place.index));

@@ -18,6 +18,7 @@ use crate::pool::placement::Plan;
 use crate::pool::store::Sink;
 use crate::pool::upload::MARKED_TRIES;
 use crate::remote::Body;
+use crate::scratch::Scratch;
 
 /// Shards of at most this many bytes are built in memory instead of a scratch file: 1 MiB.
 const SMALL_BYTES: u64 = 1 << 20;
@@ -93,7 +94,8 @@ impl Pool {
         let view = self.view().await;
         // Planned first: nothing is read where nobody has room.
         let plan = self.plan_restored(view.clone(), &record, order).await?;
-        let bodies = monitor.run(self.read_shards(&record, &indices, &order.damaged)).await?;
+        let scratch = self.scratch_for(shards);
+        let bodies = monitor.run(self.read_shards(&record, &indices, &order.damaged, &scratch)).await?;
         drop(reading);
         monitor.run(self.put_planned(&record, &bodies, order, &plan, view.epoch(), monitor)).await
     }
@@ -119,11 +121,12 @@ impl Pool {
         record: &ChunkRecord,
         indices: &BTreeSet<usize>,
         damaged: &[Place],
+        scratch: &Scratch,
     ) -> Result<BTreeMap<usize, Body>> {
         let mut sinks = BTreeMap::new();
         for index in indices {
             let small = record.layout.shard_size(record.stored, *index) <= SMALL_BYTES;
-            let sink = if small { Sink::Memory(Vec::new()) } else { Sink::Scratch(self.scratch.create()?) };
+            let sink = if small { Sink::Memory(Vec::new()) } else { Sink::Scratch(scratch.create()?) };
             sinks.insert(*index, sink);
         }
         let mut reader = StoredReader::open_shards(self.clone(), record.clone(), indices.clone(), damaged).await?;

@@ -151,7 +151,7 @@ fn large_chunks_raise_the_memory_limit() {
     let disks = machine.disks(3);
     let words = ["init", "--remote", &disks[0], "--remote", &disks[1], "--remote", &disks[2]];
     machine.ok(&[&words[..], &["--redundancy", "parity:2+1", "--chunk-size", "1G"]].concat());
-    assert_eq!(config(&machine)["memory_limit_mb"], 3072);
+    assert_eq!(config(&machine)["memory_limit_mb"], 3078);
 }
 
 #[test]

@@ -94,7 +94,7 @@ async fn every_combination_of_rotten_units_that_parity_covers_is_restored_and_ne
 async fn units_whose_recorded_checksum_is_wrong_are_never_written() {
     let (_world, pool, mut record, _) = one_chunk(4, "parity:2+1", MIB).await;
     record.units[1].0[0] ^= 1;
-    let read = pool.read_shards(&record, &BTreeSet::from([1]), &[]).await.unwrap_err();
+    let read = pool.read_shards(&record, &BTreeSet::from([1]), &[], &pool.scratch).await.unwrap_err();
     assert_eq!(read.kind(), ErrorKind::Corrupt);
     assert!(read.message().contains("was rebuilt and does not match"), "{read}");
 }
