@@ -1,8 +1,10 @@
 //! Identifiers and the stamp.
 
 use std::fmt;
+use std::marker::PhantomData;
 use std::str::FromStr;
 
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::error::{Error, ErrorKind};
@@ -15,7 +17,7 @@ macro_rules! hex_id {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                write!(f, concat!("{:0", $digits, "x}"), self.0)
+                write_hex(f, &self.0.to_be_bytes())
             }
         }
 
@@ -29,7 +31,7 @@ macro_rules! hex_id {
             type Err = Error;
 
             fn from_str(text: &str) -> Result<Self, Error> {
-                parse_hex(text, $digits.parse().unwrap_or(0)).map(|n| Self(n as $int)).ok_or_else(|| {
+                parse_hex(text).map(|bytes| Self(<$int>::from_be_bytes(bytes))).ok_or_else(|| {
                     Error::new(ErrorKind::Corrupt, format!(
                         concat!("not a ", stringify!($name), " (", $digits, " lower-case hex digits): {:?}"), text))
                 })
@@ -44,16 +46,54 @@ macro_rules! hex_id {
 
         impl<'de> Deserialize<'de> for $name {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-                text.parse().map_err(serde::de::Error::custom)
+                deserializer.deserialize_str(Text(PhantomData))
             }
         }
     };
 }
 
-fn parse_hex(text: &str, digits: usize) -> Option<u128> {
-    let lower_hex = |b: u8| b.is_ascii_digit() || (b'a'..=b'f').contains(&b);
-    (text.len() == digits && text.bytes().all(lower_hex)).then(|| u128::from_str_radix(text, 16).ok()).flatten()
+/// Writes bytes as lower-case hex digits, at most 32 at a time: journals are full of them, and `format!` is slow.
+fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let mut text = [0; 64];
+    let pairs = text.as_chunks_mut::<2>().0;
+    for (pair, byte) in pairs.iter_mut().zip(bytes) {
+        *pair = [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]];
+    }
+    f.write_str(str::from_utf8(&text[..2 * bytes.len().min(32)]).map_err(|_| fmt::Error)?)
+}
+
+/// Reads exactly `2 * N` lower-case hex digits.
+fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
+    let digit = |byte: u8| match byte {
+        b'0'..=b'9' => Some(byte - b'0'),
+        b'a'..=b'f' => Some(byte - b'a' + 10),
+        _ => None,
+    };
+    let (pairs, rest) = text.as_bytes().as_chunks::<2>();
+    if pairs.len() != N || !rest.is_empty() {
+        return None;
+    }
+    let mut bytes = [0; N];
+    for (byte, [high, low]) in bytes.iter_mut().zip(pairs) {
+        *byte = digit(*high)? << 4 | digit(*low)?;
+    }
+    Some(bytes)
+}
+
+/// Reads a value from its text, without a copy of that.
+struct Text<T>(PhantomData<T>);
+
+impl<T: FromStr<Err = Error>> Visitor<'_> for Text<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text")
+    }
+
+    fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<T, E> {
+        text.parse().map_err(E::custom)
+    }
 }
 
 hex_id!(
@@ -121,7 +161,10 @@ impl Stamp {
 
 impl fmt::Display for Stamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:012x}-{:08x}-{}", self.ms, self.counter, self.writer)
+        write_hex(f, &self.ms.to_be_bytes()[2..])?;
+        f.write_str("-")?;
+        write_hex(f, &self.counter.to_be_bytes())?;
+        write!(f, "-{}", self.writer)
     }
 }
 
@@ -137,9 +180,10 @@ impl FromStr for Stamp {
     fn from_str(text: &str) -> Result<Self, Error> {
         let parse = || {
             let mut parts = text.split('-');
-            let ms = u64::try_from(parse_hex(parts.next()?, 12)?).ok()?;
-            let counter = u32::try_from(parse_hex(parts.next()?, 8)?).ok()?;
-            let writer = WriterId(u64::try_from(parse_hex(parts.next()?, 16)?).ok()?);
+            let [a, b, c, d, e, f] = parse_hex(parts.next()?)?;
+            let ms = u64::from_be_bytes([0, 0, a, b, c, d, e, f]);
+            let counter = u32::from_be_bytes(parse_hex(parts.next()?)?);
+            let writer = WriterId(u64::from_be_bytes(parse_hex(parts.next()?)?));
             parts.next().is_none().then_some(Self { ms, counter, writer })
         };
         parse().ok_or_else(|| Error::new(ErrorKind::Corrupt, format!("not a stamp: {text:?}")))
@@ -154,8 +198,7 @@ impl Serialize for Stamp {
 
 impl<'de> Deserialize<'de> for Stamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Text(PhantomData))
     }
 }
 
@@ -165,7 +208,7 @@ pub struct Sha256(pub [u8; 32]);
 
 impl fmt::Display for Sha256 {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+        write_hex(f, &self.0)
     }
 }
 
@@ -179,15 +222,9 @@ impl FromStr for Sha256 {
     type Err = Error;
 
     fn from_str(text: &str) -> Result<Self, Error> {
-        let bad = || Error::new(ErrorKind::Corrupt, format!("not a SHA-256 (64 lower-case hex digits): {text:?}"));
-        if text.len() != 64 || !text.is_ascii() {
-            return Err(bad());
-        }
-        let mut bytes = [0; 32];
-        for (byte, at) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = parse_hex(&text[at..at + 2], 2).and_then(|n| u8::try_from(n).ok()).ok_or_else(bad)?;
-        }
-        Ok(Self(bytes))
+        parse_hex(text).map(Self).ok_or_else(|| {
+            Error::new(ErrorKind::Corrupt, format!("not a SHA-256 (64 lower-case hex digits): {text:?}"))
+        })
     }
 }
 
@@ -199,8 +236,7 @@ impl Serialize for Sha256 {
 
 impl<'de> Deserialize<'de> for Sha256 {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = std::borrow::Cow::<str>::deserialize(deserializer)?;
-        text.parse().map_err(serde::de::Error::custom)
+        deserializer.deserialize_str(Text(PhantomData))
     }
 }
 
@@ -219,6 +255,18 @@ mod tests {
         assert_eq!(ChunkId(0xf << 124).directory(), "f");
         let sum = Sha256([0xa5; 32]);
         assert_eq!(sum.to_string().parse::<Sha256>().unwrap(), sum);
+    }
+
+    #[test]
+    fn hex_is_what_format_makes_of_it() {
+        for n in [0, 1, 0xabc << 100, u128::MAX, 0x0123_4567_89ab_cdef_fedc_ba98_7654_3210] {
+            assert_eq!(ChunkId(n).to_string(), format!("{n:032x}"));
+            assert_eq!(Nonce(n as u64).to_string(), format!("{:016x}", n as u64));
+            let stamp = Stamp { ms: n as u64 & Stamp::MAX_MS, counter: n as u32, writer: WriterId(n as u64) };
+            let text = format!("{:012x}-{:08x}-{:016x}", stamp.ms, stamp.counter, stamp.writer.0);
+            assert_eq!((stamp.to_string(), text.parse::<Stamp>().unwrap()), (text.clone(), stamp));
+            assert_eq!(serde_json::from_value::<Stamp>(text.into()).unwrap(), stamp);
+        }
     }
 
     #[test]

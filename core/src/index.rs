@@ -40,7 +40,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, Stamp};
 
 /// Raised whenever the tables change shape; an index of another version is made anew.
-const SCHEMA: i64 = 6;
+const SCHEMA: i64 = 7;
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared: all there are.
@@ -49,14 +49,15 @@ const STATEMENTS: usize = 64;
 const TABLES: &str = "
 CREATE TABLE meta(key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE sights(id INTEGER PRIMARY KEY, wall_ms INTEGER NOT NULL, boot_id BLOB NOT NULL, boot_ms INTEGER NOT NULL);
-CREATE TABLE commits(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, body BLOB);
+CREATE TABLE commits(id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, state INTEGER NOT NULL, body BLOB,
+                     first INTEGER, last INTEGER);
+CREATE INDEX commits_first ON commits(first);
 CREATE TABLE superseded(name TEXT PRIMARY KEY, result TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE held(remote BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY(remote, name)) WITHOUT ROWID;
 CREATE TABLE spoiled(remote BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY(remote, name)) WITHOUT ROWID;
 CREATE TABLE versions(id INTEGER PRIMARY KEY, path TEXT NOT NULL, stamp BLOB NOT NULL, rev INTEGER NOT NULL,
-                      body BLOB NOT NULL, commit_id INTEGER NOT NULL, seen INTEGER NOT NULL);
-CREATE INDEX versions_path ON versions(path, stamp);
-CREATE INDEX versions_commit ON versions(commit_id);
+                      size INTEGER NOT NULL, kind INTEGER NOT NULL, body BLOB NOT NULL, seen INTEGER NOT NULL);
+CREATE INDEX versions_path ON versions(path, stamp, rev);
 CREATE TABLE refs(chunk BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(chunk, version)) WITHOUT ROWID;
 CREATE INDEX refs_version ON refs(version);
 CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL, purge INTEGER NOT NULL,
@@ -160,7 +161,10 @@ impl Index {
         let mut connection = Connection::open(file).map_err(at)?;
         connection.busy_timeout(BUSY).map_err(at)?;
         connection
-            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;")
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA temp_store = MEMORY;
+                 PRAGMA cache_size = -32768;",
+            )
             .map_err(at)?;
         // Two processes may make the tables at once: the second waits here and finds them.
         let transaction = connection.transaction_with_behavior(rusqlite::TransactionBehavior::Immediate).map_err(at)?;

@@ -15,6 +15,7 @@ pub(crate) mod mend;
 mod offers;
 mod publish;
 mod reach;
+pub(crate) mod read;
 pub mod record;
 mod rules;
 pub(crate) mod sync;

@@ -256,3 +256,15 @@ fn folds_case(directory: &Path) -> bool {
     let name = probe.path().file_name().map(|n| n.to_string_lossy().to_lowercase()).unwrap_or_default();
     existing.join(name).exists()
 }
+
+/// Runs work on files, or much work, off the async threads.
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    // A runtime of one thread (the simulation's) must not depend on others.
+    if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
+        return work();
+    }
+    match tokio::task::spawn_blocking(work).await {
+        Ok(done) => done,
+        Err(error) => Err(Error::new(ErrorKind::Internal, format!("a file task failed: {error}"))),
+    }
+}

@@ -24,12 +24,17 @@ pub(super) enum State {
     Joined = 3,
 }
 
-/// The live version of a path.
-const RESOLVE: &str = "SELECT id, body FROM versions
+/// The versions of a path that may be live, the greatest first. Ties are rare, and bodies are not to be read for order.
+const GREATEST: &str = "SELECT id, size, kind, stamp, rev FROM versions
      WHERE path = ?1 AND stamp > coalesce((SELECT of FROM deleted WHERE path = ?1), x'')
        AND NOT (?2 AND EXISTS (SELECT 1 FROM refs, marks WHERE refs.version = versions.id
                        AND marks.chunk = refs.chunk AND marks.dropped IS NOT NULL))
-     ORDER BY stamp DESC, rev DESC, body DESC LIMIT 1";
+     ORDER BY stamp DESC, rev DESC LIMIT 2";
+/// Of versions with one stamp and revision the one with the greatest body.
+const TIED: &str = "SELECT id, size, kind FROM versions WHERE path = ?1 AND stamp = ?3 AND rev = ?4
+       AND NOT (?2 AND EXISTS (SELECT 1 FROM refs, marks WHERE refs.version = versions.id
+                       AND marks.chunk = refs.chunk AND marks.dropped IS NOT NULL))
+     ORDER BY body DESC LIMIT 1";
 
 impl Index {
     /// Applies commits, in any order, twice or late; all of them or, on an error, none. What they bring is
@@ -51,6 +56,7 @@ impl Index {
             merge.commit(name, commit)?;
         }
         merge.close_operations()?;
+        merge.void = void && merge.exists("SELECT 1 FROM marks WHERE dropped IS NOT NULL", [])?;
         for path in std::mem::take(&mut merge.touched) {
             merge.resolve(&path)?;
         }
@@ -161,9 +167,14 @@ impl Merge<'_> {
 
     fn records(&mut self, commit_id: i64, commit: &Commit) -> Result<()> {
         let sight = self.sight()?;
+        let mut versions: Option<(i64, i64)> = None;
         for record in &commit.records {
             match record {
-                Record::Entry(entry) => self.entry(commit_id, entry)?,
+                Record::Entry(entry) => {
+                    // The rows of a commit's versions follow one another.
+                    let version = self.entry(entry)?;
+                    versions = Some((versions.map_or(version, |(first, _)| first), version));
+                }
                 Record::Deleted(r) => {
                     let (of, stamp) = (stamp_bytes(r.of), stamp_bytes(r.stamp));
                     self.execute(
@@ -215,24 +226,28 @@ impl Merge<'_> {
                 }
             }
         }
+        if let Some((first, last)) = versions {
+            self.execute("UPDATE commits SET first = ?, last = ? WHERE id = ?", params![first, last, commit_id])?;
+        }
         for name in &commit.supersedes {
             self.supersede(name, commit_id)?;
         }
         Ok(())
     }
 
-    fn entry(&mut self, commit_id: i64, entry: &Entry) -> Result<()> {
+    fn entry(&mut self, entry: &Entry) -> Result<i64> {
         let sight = self.sight()?;
         self.execute(
             // A version that compaction brings again was seen before.
-            "INSERT INTO versions(path, stamp, rev, body, commit_id, seen) VALUES(?1, ?2, ?3, ?4, ?5,
-             min(?6, coalesce((SELECT min(seen) FROM versions WHERE path = ?1 AND stamp = ?2 AND rev = ?3), ?6)))",
+            "INSERT INTO versions(path, stamp, rev, size, kind, body, seen) VALUES(?1, ?2, ?3, ?4, ?5, ?6,
+             min(?7, coalesce((SELECT min(seen) FROM versions WHERE path = ?1 AND stamp = ?2 AND rev = ?3), ?7)))",
             params![
                 entry.path.as_str(),
                 stamp_bytes(entry.stamp),
                 signed(entry.rev),
+                signed(entry.content.size()),
+                kind(&entry.content),
                 canonical(entry),
-                commit_id,
                 sight
             ],
         )?;
@@ -244,7 +259,7 @@ impl Merge<'_> {
             )?;
         }
         self.touched.insert(entry.path.as_str().into());
-        Ok(())
+        Ok(version)
     }
 
     /// Notes that the records of `name` stand in the commit with the row `result`, too.
@@ -256,23 +271,25 @@ impl Merge<'_> {
              ON CONFLICT(name) DO UPDATE SET result = max(result, excluded.result)",
             params![text, result],
         )?;
-        let Some(id) = self
+        let row: Option<(i64, Option<i64>, Option<i64>)> = self
             .db
-            .prepare_cached("SELECT id FROM commits WHERE name = ?")
-            .and_then(|mut s| s.query_row([&text], |row| row.get::<_, i64>(0)).optional())
-            .map_err(failed)?
-        else {
-            return Ok(());
-        };
+            .prepare_cached("SELECT id, first, last FROM commits WHERE name = ?")
+            .and_then(|mut s| s.query_row([&text], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).optional())
+            .map_err(failed)?;
+        let Some((id, first, last)) = row else { return Ok(()) };
         let mut statement =
-            self.db.prepare_cached("SELECT DISTINCT path FROM versions WHERE commit_id = ?").map_err(failed)?;
-        let paths = statement.query_map([id], |row| row.get::<_, String>(0)).map_err(failed)?;
+            self.db.prepare_cached("SELECT path FROM versions WHERE id BETWEEN ? AND ?").map_err(failed)?;
+        let paths = statement.query_map([first, last], |row| row.get::<_, String>(0)).map_err(failed)?;
         for path in paths {
             self.touched.insert(path.map_err(failed)?);
         }
-        self.execute("DELETE FROM refs WHERE version IN (SELECT id FROM versions WHERE commit_id = ?)", [id])?;
-        self.execute("DELETE FROM versions WHERE commit_id = ?", [id])?;
-        self.execute("UPDATE commits SET state = ?, body = NULL WHERE id = ?", [State::Superseded as i64, id])?;
+        self.execute("DELETE FROM refs WHERE version BETWEEN ? AND ?", [first, last])?;
+        self.execute("DELETE FROM versions WHERE id BETWEEN ? AND ?", [first, last])?;
+        self.execute(
+            // Rows may come to have these numbers again.
+            "UPDATE commits SET state = ?, body = NULL, first = NULL, last = NULL WHERE id = ?",
+            params![State::Superseded as i64, id],
+        )?;
         Ok(())
     }
 
@@ -413,29 +430,39 @@ impl Merge<'_> {
 
     /// Finds the path's live version anew.
     fn resolve(&self, path: &str) -> Result<()> {
-        let found: Option<(i64, Vec<u8>)> = self
-            .db
-            .prepare_cached(RESOLVE)
-            .and_then(|mut s| s.query_row(params![path, self.void], |row| Ok((row.get(0)?, row.get(1)?))).optional())
-            .map_err(failed)?;
-        match found {
-            Some((version, body)) => {
-                let entry: Entry = serde_json::from_slice(&body).map_err(malformed)?;
-                let kind = match entry.content {
-                    Content::Directory {} => 0,
-                    Content::File { .. } | Content::Inline { .. } => 1,
-                    Content::Link { .. } => 2,
-                };
-                self.execute(
-                    "INSERT OR REPLACE INTO live(path, version, size, kind) VALUES(?, ?, ?, ?)",
-                    params![path, version, signed(entry.content.size()), kind],
-                )?;
-            }
-            None => {
-                self.execute("DELETE FROM live WHERE path = ?", [path])?;
-            }
-        }
+        match self.greatest(path).map_err(failed)? {
+            Some((version, size, kind)) => self.execute(
+                "INSERT OR REPLACE INTO live(path, version, size, kind) VALUES(?, ?, ?, ?)",
+                params![path, version, size, kind],
+            )?,
+            None => self.execute("DELETE FROM live WHERE path = ?", [path])?,
+        };
         Ok(())
+    }
+
+    /// The greatest version of a path that is neither deleted nor void: its row, size and kind.
+    fn greatest(&self, path: &str) -> rusqlite::Result<Option<(i64, i64, i64)>> {
+        let mut statement = self.db.prepare_cached(GREATEST)?;
+        let mut rows = statement.query(params![path, self.void])?;
+        let Some(row) = rows.next()? else { return Ok(None) };
+        let found = (row.get(0)?, row.get(1)?, row.get(2)?);
+        let (stamp, rev): (Vec<u8>, i64) = (row.get(3)?, row.get(4)?);
+        match rows.next()? {
+            Some(next) if next.get_ref(3)?.as_blob()? == stamp && next.get::<_, i64>(4)? == rev => {
+                self.db.prepare_cached(TIED)?.query_row(params![path, self.void, stamp, rev], |row| {
+                    Ok(Some((row.get(0)?, row.get(1)?, row.get(2)?)))
+                })
+            }
+            _ => Ok(Some(found)),
+        }
+    }
+}
+
+fn kind(content: &Content) -> i64 {
+    match content {
+        Content::Directory {} => 0,
+        Content::File { .. } | Content::Inline { .. } => 1,
+        Content::Link { .. } => 2,
     }
 }
 
@@ -449,10 +476,10 @@ mod tests {
         let index = Index::in_memory().unwrap();
         let connection = index.lock();
         for n in 0..9 {
-            let mut statement = connection.prepare_cached(RESOLVE).unwrap();
+            let mut statement = connection.prepare_cached(GREATEST).unwrap();
             assert!(!statement.exists(params![n.to_string(), n % 2 == 0]).unwrap());
         }
-        let statement = connection.prepare_cached(RESOLVE).unwrap();
+        let statement = connection.prepare_cached(GREATEST).unwrap();
         assert_eq!(statement.get_status(rusqlite::StatementStatus::RePrepare), 0);
     }
 }

@@ -172,8 +172,8 @@ impl Index {
         let name: Option<String> = self
             .lock()
             .prepare_cached(
-                "SELECT commits.name FROM live, versions, commits
-                 WHERE live.path = ? AND versions.id = live.version AND commits.id = versions.commit_id",
+                "SELECT name FROM commits WHERE first <= (SELECT version FROM live WHERE path = ?)
+                 ORDER BY first DESC LIMIT 1",
             )
             .and_then(|mut s| s.query_row([path.as_str()], |row| row.get(0)).optional())
             .map_err(failed)?;

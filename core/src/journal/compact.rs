@@ -10,8 +10,8 @@ use futures_util::stream::{self, StreamExt};
 
 use super::commit::{COMMIT_BYTES_MAX, Commit, CommitName, FEATURES};
 use super::membership::Reach;
+use super::read::{object, read_commit, read_copy};
 use super::record::{Entry, Record, canonical};
-use super::sync::{object, read_commit, read_copy};
 use super::{Journal, View};
 use crate::error::{ErrorKind, Result};
 use crate::id::{ChunkId, Stamp};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::commit::CommitName;
 use super::membership::{Membership, Reach};
-use super::sync::{object, read_commit};
+use super::read::{object, read_commit};
 use super::{Journal, View};
 use crate::error::Result;
 use crate::id::RemoteId;

@@ -4,7 +4,7 @@
 //! the first put should have left there.
 
 use super::commit::{Commit, CommitName};
-use super::sync::{object, read_commit, read_copy};
+use super::read::{object, read_commit, read_copy};
 use super::{Journal, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RemoteId;

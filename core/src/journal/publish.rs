@@ -7,8 +7,8 @@ use tokio::sync::mpsc;
 
 use super::commit::{Commit, CommitName};
 use super::membership::{Membership, Reach};
+use super::read::object;
 use super::record::{Place, Record, canonical};
-use super::sync::object;
 use super::{Journal, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, OperationId, RemoteId};

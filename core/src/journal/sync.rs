@@ -1,24 +1,17 @@
-//! Listing the remotes, reading what is new, copying what one lacks.
+//! Listing the remotes, judging what was seen, copying what one lacks.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::mem::take;
 
-use bytes::Bytes;
-use futures_util::stream::{self, StreamExt};
-
-use super::commit::{Commit, CommitName};
+use super::commit::CommitName;
 use super::marker::{Marker, MarkerName};
+use super::read::{object, read_commit};
 use super::record::RemoteState;
 use super::{Journal, VIEW_AGE_MAX, lock};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
 use crate::index::KnownCommit;
-use crate::remote::{Body, ObjectMeta, Remote, SharedRemote, is_unfinished, list_whole, read_whole};
-
-/// How many commits are read from the remotes at once.
-const READS: usize = 16;
-/// How many commits are merged in one transaction.
-const BATCH: usize = 256;
+use crate::remote::{Body, ObjectMeta, Remote, SharedRemote, is_unfinished, list_whole};
 
 /// What one configured remote turned out to be.
 #[derive(Debug)]
@@ -274,63 +267,6 @@ impl Journal {
         Ok(spoiled)
     }
 
-    /// Reads and merges the commits that are new; gives back what no remote could deliver, and why. A copy that is
-    /// corrupt, where another is good, is held no longer.
-    async fn read_new(
-        &self,
-        held: &mut BTreeMap<RemoteId, BTreeSet<CommitName>>,
-        view: &mut View,
-    ) -> Result<BTreeMap<CommitName, Error>> {
-        let known = self.index.known_commits()?;
-        let mut new: BTreeSet<CommitName> = held.values().flatten().copied().collect();
-        new.retain(|name| !known.contains_key(name));
-        // Another process may have written to the index, so what is known is not always seen.
-        if let Some(name) = known.keys().next_back().max(new.last()) {
-            self.saw(name.stamp);
-        }
-        let mut unreadable = BTreeMap::new();
-        let handles = self.handles(view);
-        let (handles, holders) = (&handles, &*held);
-        let mut reads = stream::iter(new)
-            .map(|name| async move {
-                let mut bad = Vec::new();
-                let read = read_from(handles, holders, &self.manifest_prefix, &name, &mut bad).await;
-                (name, read, bad)
-            })
-            .buffered(READS);
-        let mut spoiled = Vec::new();
-        let mut batch: Vec<(CommitName, Commit)> = Vec::new();
-        while let Some((name, read, bad)) = reads.next().await {
-            // Which copy is the bad one shows where another is good.
-            if read.is_ok() {
-                spoiled.extend(bad.into_iter().map(|id| (id, name)));
-            }
-            match read {
-                Ok((commit, _)) if commit.pool != self.pool => {
-                    tracing::warn!("commit {name} speaks of pool {}; ignored", commit.pool);
-                }
-                Ok((commit, _)) => batch.push((name, commit)),
-                Err(error) if error.kind() == ErrorKind::FormatVersion => view.later_format = Some(error.to_string()),
-                Err(error) => {
-                    tracing::warn!("commit {name} cannot be read anywhere now: {error}");
-                    unreadable.insert(name, error);
-                }
-            }
-            if batch.len() >= BATCH {
-                self.index.apply(batch.iter().map(|(n, c)| (n, c)), &self.env.now())?;
-                batch.clear();
-            }
-        }
-        drop(reads);
-        self.index.apply(batch.iter().map(|(n, c)| (n, c)), &self.env.now())?;
-        for (id, name) in spoiled {
-            self.index.note_spoiled(id, [&name])?;
-            held.entry(id).or_default().remove(&name);
-            view.spoiled.entry(id).or_default().insert(name);
-        }
-        Ok(unreadable)
-    }
-
     /// Decides whether what was listed is a view, and notes who holds what.
     fn judge(
         &self,
@@ -450,63 +386,5 @@ fn is_object(name: &str) -> bool {
     match name.strip_prefix("commits/") {
         Some(commit) => commit.parse::<CommitName>().is_ok(),
         None => MarkerName::parse(name).is_some(),
-    }
-}
-
-/// The object that holds a commit.
-pub(crate) fn object(manifest_prefix: &str, name: &CommitName) -> String {
-    format!("{manifest_prefix}/commits/{name}")
-}
-
-/// Reads a commit from whichever holder gives it undamaged.
-pub(crate) async fn read_commit(
-    handles: &BTreeMap<RemoteId, SharedRemote>,
-    held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
-    manifest_prefix: &str,
-    name: &CommitName,
-) -> Result<(Commit, Bytes)> {
-    read_from(handles, held, manifest_prefix, name, &mut Vec::new()).await
-}
-
-/// As [`read_commit`]; adds the holders whose copies were corrupt to `bad`.
-async fn read_from(
-    handles: &BTreeMap<RemoteId, SharedRemote>,
-    held: &BTreeMap<RemoteId, BTreeSet<CommitName>>,
-    manifest_prefix: &str,
-    name: &CommitName,
-    bad: &mut Vec<RemoteId>,
-) -> Result<(Commit, Bytes)> {
-    let mut failure = Error::new(ErrorKind::Unavailable, format!("no remote that holds commit {name} is online"));
-    for (id, _) in held.iter().filter(|(_, commits)| commits.contains(name)) {
-        let Some(remote) = handles.get(id) else { continue };
-        match read_copy(remote, manifest_prefix, name).await {
-            Ok(found) => return Ok(found),
-            // No other copy of the same bytes will read differently.
-            Err(error) if error.kind() == ErrorKind::FormatVersion => return Err(error),
-            Err(error) => {
-                if error.kind() == ErrorKind::Corrupt {
-                    bad.push(*id);
-                }
-                failure = error.on_remote(remote.label());
-                tracing::info!("commit {name} is asked of another remote: {failure}");
-            }
-        }
-    }
-    Err(failure)
-}
-
-/// Reads a remote's copy of a commit, twice before it is called corrupt: a bit may have turned on the way.
-pub(crate) async fn read_copy(
-    remote: &SharedRemote,
-    manifest_prefix: &str,
-    name: &CommitName,
-) -> Result<(Commit, Bytes)> {
-    let read = || async {
-        let bytes = read_whole(remote.as_ref(), &object(manifest_prefix, name)).await?;
-        Ok::<_, Error>((Commit::decode(name, &bytes)?, bytes))
-    };
-    match read().await {
-        Err(error) if error.kind() == ErrorKind::Corrupt => read().await,
-        read => read,
     }
 }

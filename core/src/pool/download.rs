@@ -17,6 +17,7 @@ use super::namespace::no_file;
 use super::tree::Filter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Content, Entry, Extent};
+pub(super) use crate::local::blocking;
 use crate::local::{self, Target};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
@@ -437,16 +438,4 @@ fn check(hasher: Hasher, expected: crate::id::Sha256) -> Result<()> {
     }
     let message = format!("the content has SHA-256 {found} and {expected} was stored");
     Err(Error::new(ErrorKind::Corrupt, message))
-}
-
-/// Runs file work off the async threads.
-pub(super) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    // A runtime of one thread (the simulation's) must not depend on others.
-    if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
-        return work();
-    }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Error::new(ErrorKind::Internal, format!("a file task failed: {error}"))),
-    }
 }

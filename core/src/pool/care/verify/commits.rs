@@ -11,7 +11,7 @@ use crate::id::RemoteId;
 use crate::index::{Damage, KnownCommit};
 use crate::journal::View;
 use crate::journal::commit::CommitName;
-use crate::journal::sync::{object, read_copy};
+use crate::journal::read::{object, read_copy};
 use crate::monitor::Monitor;
 use crate::remote::SharedRemote;
 
