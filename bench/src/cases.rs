@@ -6,6 +6,7 @@ mod directories;
 mod health;
 mod listing;
 mod memory;
+mod peers;
 mod rebuild;
 mod requests;
 mod scale;
@@ -16,8 +17,9 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 12] = [
     "sum",
+    "peers",
     "directories",
     "cpu",
     "compression",
@@ -37,6 +39,7 @@ pub const ALL: [&str; 11] = [
 pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
     match name {
         "sum" => sum::run(scale).await,
+        "peers" => peers::run(scale).await,
         "directories" => directories::run(scale),
         "cpu" => cpu::run(scale),
         "compression" => compression::run(scale),

@@ -2,12 +2,13 @@
 //! one run.
 //!
 //! ```text
-//! rclonepool-bench [--quick] [--rounds N] [NAME…]
+//! rclonepool-bench [--quick] [--rounds N] [--svg FILE] [NAME…]
 //! ```
 #![forbid(unsafe_code)]
 #![allow(clippy::print_stdout, clippy::print_stderr)] // the way a program speaks
 
 mod cases;
+mod chart;
 mod clouds;
 mod gauge;
 mod places;
@@ -60,16 +61,17 @@ async fn do_job(job: &str) -> Result<()> {
 
 async fn measure(arguments: &[String]) -> Result<()> {
     let names: Vec<&str> = cases::ALL.to_vec();
-    let (mut scale, mut wanted) = (Scale { quick: false, rounds: 3 }, Vec::new());
+    let (mut scale, mut wanted, mut svg) = (Scale { quick: false, rounds: 3 }, Vec::new(), None);
     let mut rest = arguments.iter().map(String::as_str);
     while let Some(argument) = rest.next() {
         match argument {
             "--quick" => scale = Scale { quick: true, rounds: 1 },
             "--rounds" => scale.rounds = rest.next().ok_or("--rounds takes a number")?.parse::<usize>()?.max(1),
+            "--svg" => svg = Some(rest.next().ok_or("--svg takes a file's name")?),
             name if names.contains(&name) => wanted.push(name),
             other => {
                 return Err(format!(
-                    "{other}? usage: rclonepool-bench [--quick] [--rounds N] [NAME…], NAME one of {}",
+                    "{other}? usage: rclonepool-bench [--quick] [--rounds N] [--svg FILE] [NAME…], NAME one of {}",
                     names.join(", ")
                 )
                 .into());
@@ -86,6 +88,9 @@ async fn measure(arguments: &[String]) -> Result<()> {
     let processors = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
     println!("{processors} processors {sha} SHA instructions; medians of {} rounds\n", scale.rounds);
     println!("{}", table::text(&rows));
+    if let Some(file) = svg {
+        std::fs::write(file, chart::svg(&rows))?;
+    }
     let missed = rows.iter().filter(|row| !row.is_met()).count();
     println!("{}", if missed == 0 { "All goals are met.".into() } else { format!("{missed} goals are missed.") });
     Ok(())
