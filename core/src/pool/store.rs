@@ -225,6 +225,7 @@ impl Pool {
     /// Waits until so many bytes are free within the memory limit; more than all of it counts as all of it.
     pub(super) async fn acquire_memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
         let kib = u32::try_from(bytes.min(self.settings.memory_bytes) / 1024).unwrap_or(u32::MAX);
+        self.blocks.yield_memory(kib);
         let permit = self.memory.clone().acquire_many_owned(kib).await;
         permit.map_err(|_| Error::new(ErrorKind::Internal, "the memory budget is closed"))
     }

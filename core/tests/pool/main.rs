@@ -9,6 +9,7 @@ mod crash;
 mod damage;
 mod offline;
 mod packs;
+mod reads;
 mod roundtrip;
 mod rules;
 mod simulation;
