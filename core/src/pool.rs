@@ -145,6 +145,8 @@ pub struct Pool {
     /// In KiB, so that a limit of many GiB fits.
     memory: Arc<Semaphore>,
     blocks: read::Blocks,
+    /// How long the remotes take.
+    speeds: fetch::Speeds,
     /// Small uploads that wait for each other.
     together: together::Together,
     view: RwLock<Arc<View>>,
@@ -199,6 +201,7 @@ impl Pool {
             scratch: Scratch::new(settings.temp_dir.clone()),
             blocks: read::Blocks::new(&settings, memory.clone()),
             memory,
+            speeds: fetch::Speeds::default(),
             together: together::Together::default(),
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),

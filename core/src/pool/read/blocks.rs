@@ -253,7 +253,14 @@ impl Blocks {
         self.begin(&mut self.lock(), pool, map, blocks, must)
     }
 
-    fn begin(&self, state: &mut State, pool: &Arc<Pool>, map: &Arc<ChunkMap>, blocks: Range<u64>, must: bool) -> Arc<Run> {
+    fn begin(
+        &self,
+        state: &mut State,
+        pool: &Arc<Pool>,
+        map: &Arc<ChunkMap>,
+        blocks: Range<u64>,
+        must: bool,
+    ) -> Arc<Run> {
         state.runs += 1;
         let id = state.runs;
         let run = Run::start(pool, map, blocks.clone(), id, must);

@@ -95,7 +95,9 @@ mod tests {
             lru.insert(key(n), Bytes::from(vec![0; 10]), permit);
         }
         assert_eq!((lru.bytes(), memory.available_permits()), (50, 0));
-        assert!(lru.get(&key(0), true).is_some() && lru.get(&key(3), false).is_some() && lru.get(&key(9), true).is_none());
+        assert!(
+            lru.get(&key(0), true).is_some() && lru.get(&key(3), false).is_some() && lru.get(&key(9), true).is_none()
+        );
         let gone = |lru: &mut Lru| {
             let before: Vec<u64> = (0..5).filter(|n| lru.contains(&key(*n))).collect();
             assert_eq!(lru.evict(), Some(10));

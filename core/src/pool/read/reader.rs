@@ -40,7 +40,18 @@ impl FileReader {
     pub(super) fn new(file: Arc<FileHandle>, range: Range<u64>) -> Self {
         file.pool.blocks.streams().fetch_add(1, Relaxed);
         let (at, end) = (range.start, range.end);
-        Self { file, at, end, part: None, hash: None, begun: at, runs: Vec::new(), ready: VecDeque::new(), window: 2 * FIRST_BYTES, since: at }
+        Self {
+            file,
+            at,
+            end,
+            part: None,
+            hash: None,
+            begun: at,
+            runs: Vec::new(),
+            ready: VecDeque::new(),
+            window: 2 * FIRST_BYTES,
+            since: at,
+        }
     }
 
     /// The file's manifest.
