@@ -6,6 +6,7 @@ mod directories;
 mod health;
 mod listing;
 mod memory;
+mod random;
 mod rebuild;
 mod requests;
 mod scale;
@@ -16,13 +17,14 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 11] = [
+pub const ALL: [&str; 12] = [
     "sum",
     "directories",
     "cpu",
     "compression",
     "requests",
     "small",
+    "random",
     "memory",
     "listing",
     "scale",
@@ -42,6 +44,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "compression" => compression::run(scale),
         "requests" => requests::run(scale).await,
         "small" => small::run(scale).await,
+        "random" => random::run(scale).await,
         "memory" => memory::run(scale),
         "listing" => listing::run(scale),
         "health" => health::run(scale),

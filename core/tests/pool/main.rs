@@ -14,6 +14,7 @@ mod reads;
 mod roundtrip;
 mod rules;
 mod simulation;
+mod stall;
 mod views;
 
 use std::sync::Arc;
