@@ -93,8 +93,8 @@ impl FileReader {
         };
         let bytes = part.extent.chunk_offset + (self.at - part.extent.offset)..part.in_chunk().end;
         let blocks = part.map.blocks(&bytes);
-        self.begin(&part, &blocks)?;
         let row = blocks.start..blocks.end.min(blocks.start + part.map.step(blocks.start));
+        self.begin(&part, &row)?;
         let found = pool.blocks(&part.map, row.clone(), |_| Manner::Through).await?;
         let (mut at, mut pieces) = (part.map.bytes(&row).start, Vec::new());
         for block in found {
@@ -115,7 +115,7 @@ impl FileReader {
     }
 
     /// Begins what is to be fetched now: the rest of this extent, and what follows as far as may be fetched ahead.
-    fn begin(&mut self, now: &Part, blocks: &Range<u64>) -> Result<()> {
+    fn begin(&mut self, now: &Part, row: &Range<u64>) -> Result<()> {
         let pool = self.file.pool.clone();
         self.runs.retain(|(end, run)| *end > self.at && !run.is_over());
         // Who reads a little of a long range and leaves should not have paid for much more.
@@ -123,8 +123,9 @@ impl FileReader {
             (self.window, self.since) = (self.window.saturating_mul(2), self.at);
         }
         self.window = self.window.min(pool.blocks.window().max(FIRST_BYTES));
-        let ahead = (self.at + self.window.min(pool.blocks.window())).min(self.end).max(self.at + 1);
-        let is_here = pool.blocks.covered(&now.map, blocks.start..blocks.start + 1) == 1;
+        let row_end = now.in_file(now.map.bytes(row).end.min(now.in_chunk().end)).max(self.at + 1);
+        let ahead = (row_end + self.window.min(pool.blocks.window())).min(self.end);
+        let is_here = pool.blocks.covered(&now.map, row.start..row.start + 1) == 1;
         if !is_here {
             self.begun = self.at;
         }
