@@ -7,6 +7,7 @@ mod health;
 mod listing;
 mod memory;
 mod peers;
+mod random;
 mod rebuild;
 mod requests;
 mod scale;
@@ -17,7 +18,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 12] = [
+pub const ALL: [&str; 13] = [
     "sum",
     "peers",
     "directories",
@@ -25,6 +26,7 @@ pub const ALL: [&str; 12] = [
     "compression",
     "requests",
     "small",
+    "random",
     "memory",
     "listing",
     "scale",
@@ -45,6 +47,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "compression" => compression::run(scale),
         "requests" => requests::run(scale).await,
         "small" => small::run(scale).await,
+        "random" => random::run(scale).await,
         "memory" => memory::run(scale),
         "listing" => listing::run(scale),
         "health" => health::run(scale),

@@ -104,6 +104,13 @@ impl Clouds {
         }
     }
 
+    /// The last one becomes so many times slower.
+    pub fn slow_last(&self, times: u32) {
+        if let Some(last) = self.fronts.last() {
+            last.slow_down(times);
+        }
+    }
+
     /// The last one dies.
     pub fn kill_last(&self) {
         if let Some(last) = self.fronts.last() {

@@ -5,7 +5,7 @@ mod requests;
 
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -63,6 +63,8 @@ struct Shared {
     up: Line,
     down: Line,
     requests: Line,
+    /// How many times slower it is than its limits.
+    slower: AtomicU32,
     bytes_up: AtomicU64,
     bytes_down: AtomicU64,
     methods: Mutex<BTreeMap<String, u64>>,
@@ -92,6 +94,7 @@ impl SlowCloud {
             up: Line::new(limits.bytes_per_second, BURST_BYTES),
             down: Line::new(limits.bytes_per_second, BURST_BYTES),
             requests: Line::new(limits.requests_per_second, limits.requests_per_second.unwrap_or_default()),
+            slower: AtomicU32::new(1),
             bytes_up: AtomicU64::new(0),
             bytes_down: AtomicU64::new(0),
             methods: Mutex::default(),
@@ -103,6 +106,11 @@ impl SlowCloud {
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// From now on everything takes so many times as long.
+    pub fn slow_down(&self, times: u32) {
+        self.shared.slower.store(times, Relaxed);
     }
 
     /// What passed since it began.
@@ -163,9 +171,10 @@ async fn direction(shared: &Shared, mut from: OwnedReadHalf, mut to: OwnedWriteH
                     shared.requests.pass(1).await;
                 }
             }
-            line.pass(length).await;
+            let slower = shared.slower.load(Relaxed);
+            line.pass(length * slower as usize).await;
             counter.fetch_add(length as u64, Relaxed);
-            if sender.send((Instant::now() + shared.limits.round_trip / 2, bytes.to_vec())).await.is_err() {
+            if sender.send((Instant::now() + shared.limits.round_trip * slower / 2, bytes.to_vec())).await.is_err() {
                 break;
             }
         }

@@ -13,6 +13,7 @@ use rclonepool_core::id::{ChunkId, Nonce, RemoteId, Sha256, Stamp};
 use rclonepool_core::journal::record::{ChunkRecord, Content, Entry, Extent, FileHashes, Place, Record, UnitChecksums};
 use rclonepool_core::pool::care::{HealthOptions, RebuildOptions};
 use rclonepool_core::pool::{DownloadOptions, OpenOptions, Source, UploadOptions};
+use rclonepool_core::remote::wrap::{Metrics, Verb};
 use rclonepool_core::stage::layout::Layout;
 use rclonepool_core::{Config, Monitor, Pool, PoolPath};
 use serde::{Deserialize, Serialize};
@@ -55,6 +56,10 @@ pub enum Work {
     Fill { directories: u32, files: u32 },
     /// Make so many directories of so many files of one chunk each, by commits alone: nothing is stored.
     FillChunks { directories: u32, files: u32 },
+    /// Read so many ranges of so many bytes at random places of a file, one after another; then the last ten again.
+    Random { from: String, reads: u32, bytes: u64 },
+    /// Read a file from its front to its end, by position, so many bytes at a time.
+    Sequence { from: String, step: u64 },
     /// Judge the health of all files from the index alone.
     Health,
 }
@@ -88,6 +93,10 @@ pub struct Outcome {
     pub stored_bytes: u64,
     /// Entries listed.
     pub entries: u64,
+    /// Milliseconds of each read, sorted.
+    pub times_ms: Vec<f64>,
+    /// Calls to remotes that reading again took.
+    pub again: u64,
 }
 
 impl Job {
@@ -191,11 +200,45 @@ impl Work {
                 }
                 (outcome.shards, outcome.stored_bytes) = (report.shards, report.bytes);
             }
+            Self::Random { from, reads, bytes } => {
+                let file = pool.open_file(&PoolPath::new(&from)?)?;
+                let place = || rand::random::<u64>() % (file.size() - bytes).max(1);
+                // So that there are connections, as in a server that runs.
+                for _ in 0..reads / 5 {
+                    let at = place();
+                    file.read_at(at..at + bytes).await?;
+                }
+                let mut last = Vec::new();
+                for _ in 0..reads {
+                    let (at, begin) = (place(), Instant::now());
+                    file.read_at(at..at + bytes).await?;
+                    outcome.times_ms.push(begin.elapsed().as_secs_f64() * 1000.0);
+                    last.push(at);
+                }
+                outcome.times_ms.sort_by(f64::total_cmp);
+                let before = gets(pool);
+                for at in last.into_iter().rev().take(10) {
+                    file.read_at(at..at + bytes).await?;
+                }
+                outcome.again = gets(pool) - before;
+            }
+            Self::Sequence { from, step } => {
+                let file = pool.open_file(&PoolPath::new(&from)?)?;
+                let mut at = 0;
+                while at < file.size() {
+                    at += file.read_at(at..at + step).await?.iter().map(|piece| piece.len() as u64).sum::<u64>();
+                }
+            }
             Self::Fill { directories, files } => fill(pool, directories, files).await?,
             Self::FillChunks { directories, files } => fill_chunks(pool, directories, files).await?,
         }
         Ok(())
     }
+}
+
+fn gets(pool: &Pool) -> u64 {
+    let of = |metrics: &Arc<Metrics>| metrics.snapshot().operations.get(&Verb::Get).copied().unwrap_or_default();
+    pool.metrics().iter().map(of).sum()
 }
 
 async fn upload(pool: &Arc<Pool>, source: Source, to: &str, outcome: &mut Outcome) -> Result<()> {

@@ -2,7 +2,7 @@
 //!
 //! Drivers, one file each, orchestrate stages, remotes and the journal: `store` puts one chunk,
 //! `upload` and `tree` make files of chunks, `together` lets small uploads share them, `fetch` reads chunks, `download` makes local
-//! files of them, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
+//! files of them, `read` gives out any range, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
 
 pub mod care;
 mod direct;
@@ -16,6 +16,7 @@ mod namespace;
 mod news;
 mod open;
 mod placement;
+mod read;
 mod resume;
 mod settings;
 mod status;
@@ -31,6 +32,7 @@ pub use init::{Found, InitReport};
 pub use members::{LossPlan, LossReport, MemberChange};
 pub use namespace::{Changed, ChunkStat, DeleteOptions, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
+pub use read::{CacheStats, FileHandle, FileReader};
 pub use status::{PoolStatus, RemoteReport, RemoteState, tolerated};
 pub use tree::{Filter, LinkPolicy};
 pub use upload::{Source, UploadOptions, UploadReport};
@@ -97,6 +99,10 @@ pub struct Settings {
     pub compression: Option<u8>,
     /// Digests of whole files to keep.
     pub file_hashes: Vec<crate::config::FileHash>,
+    /// The bytes that blocks may take between reads, within `memory_bytes`; 0: none are kept.
+    pub cache_bytes: u64,
+    /// The bytes that a sequential read may fetch ahead.
+    pub prefetch_bytes: u64,
     /// How long a closing pool waits for slow remotes to take its commits.
     pub offer_timeout: Duration,
     /// The time between two checks of a watched pool's health; `None`: it is not watched.
@@ -138,6 +144,9 @@ pub struct Pool {
     placement: Placement,
     /// In KiB, so that a limit of many GiB fits.
     memory: Arc<Semaphore>,
+    blocks: read::Blocks,
+    /// How long the remotes take.
+    speeds: fetch::Speeds,
     /// Small uploads that wait for each other.
     together: together::Together,
     view: RwLock<Arc<View>>,
@@ -186,10 +195,13 @@ impl Pool {
             .hint("correct data_prefix; it cannot be changed after init"));
         }
         let kib = usize::try_from(settings.memory_bytes / 1024).unwrap_or(usize::MAX).min(Semaphore::MAX_PERMITS);
+        let memory = Arc::new(Semaphore::new(kib));
         Ok(Self {
             placement: Placement::new(&settings, journal.remotes(), &env),
             scratch: Scratch::new(settings.temp_dir.clone()),
-            memory: Arc::new(Semaphore::new(kib)),
+            blocks: read::Blocks::new(&settings, memory.clone()),
+            memory,
+            speeds: fetch::Speeds::default(),
             together: together::Together::default(),
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
@@ -267,6 +279,11 @@ impl Pool {
     /// What passed through each configured remote, in the configuration's order.
     pub fn metrics(&self) -> &[Arc<Metrics>] {
         &self.metrics
+    }
+
+    /// How the block cache did.
+    pub fn cache_stats(&self) -> CacheStats {
+        self.blocks.stats()
     }
 
     async fn keep_view(&self, view: View) {

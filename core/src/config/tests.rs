@@ -148,8 +148,8 @@ fn secrets_are_masked_everywhere() {
 fn switches_without_effect_say_so() {
     let keys = |config: &Config| config.notices().into_iter().map(|n| n.key).collect::<Vec<_>>();
     assert!(keys(&parse("")).is_empty(), "defaults are no one's wish");
-    let config = parse(r#""enable_plugins": true, "enable_prefetch": true, "enable_chunk_cache": false"#);
-    assert_eq!(keys(&config), ["enable_prefetch", "enable_plugins"]);
+    let config = parse(r#""enable_plugins": true, "enable_metrics": true, "enable_webui": false"#);
+    assert_eq!(keys(&config), ["enable_plugins", "enable_metrics"]);
     let made = Config { enable_deduplication: true, enable_https: true, ..Config::default() };
     assert_eq!(keys(&made), ["enable_deduplication", "enable_https"]);
     assert!(made.notices()[0].message.contains("no effect in this version"));

@@ -1,13 +1,9 @@
-//! From the pool to local files, and to whoever reads a range.
+//! From the pool to local files.
 
-use std::collections::VecDeque;
-use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::stream::{self, StreamExt, TryStreamExt};
-use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::Pool;
@@ -292,133 +288,22 @@ impl Pool {
         monitor.progress(0, 1);
         Ok(begun_badly || reader.is_degraded())
     }
-
-    /// Writes the bytes `range` of a file to `out`, in order.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidArgument` when the path is no file; `Unrecoverable`, `Unavailable`; `Io` from `out`.
-    pub async fn read_to(
-        self: &Arc<Self>,
-        path: &PoolPath,
-        range: Option<Range<u64>>,
-        out: &mut (impl AsyncWrite + Unpin + Send),
-        monitor: &Monitor,
-    ) -> Result<u64> {
-        let mut reader = self.reader(path, range)?;
-        let mut written = 0;
-        while let Some(piece) = monitor.run(reader.next()).await.map_err(|e| e.at_path(path))? {
-            out.write_all(&piece).await.map_err(|e| Error::io("cannot write", e))?;
-            written += piece.len() as u64;
-            monitor.progress(piece.len() as u64, 0);
-        }
-        out.flush().await.map_err(|e| Error::io("cannot write", e))?;
-        Ok(written)
-    }
-
-    /// Opens a file for reading the bytes `range` of it in order; the whole without a range. A range that
-    /// goes past the end is cut off there.
-    ///
-    /// # Errors
-    /// `NotFound`; `InvalidArgument` when the path is no file.
-    pub fn reader(self: &Arc<Self>, path: &PoolPath, range: Option<Range<u64>>) -> Result<FileReader> {
-        let entry = self.index.entry(path)?.ok_or_else(|| no_file(path))?;
-        let size = match &entry.content {
-            Content::Directory {} | Content::Link { .. } => {
-                return Err(Error::new(ErrorKind::InvalidArgument, "is not a file").at_path(path));
-            }
-            content => content.size(),
-        };
-        let range = range.unwrap_or(0..size);
-        let range = range.start.min(size)..range.end.min(size);
-        let (at, end) = (range.start, range.end.max(range.start));
-        Ok(FileReader { pool: self.clone(), entry, at, end, current: None, ready: VecDeque::new() })
-    }
 }
 
-/// Reads a file's bytes in order, verified.
-pub struct FileReader {
-    pool: Arc<Pool>,
-    entry: Entry,
-    at: u64,
-    end: u64,
-    current: Option<ExtentReader>,
-    /// Read and not yet given.
-    ready: VecDeque<Bytes>,
-}
-
-impl FileReader {
-    /// The file's manifest.
-    pub fn entry(&self) -> &Entry {
-        &self.entry
-    }
-
-    /// The next bytes; `None` at the end of the range.
-    ///
-    /// # Errors
-    /// `Unrecoverable`, `Unavailable`, `Corrupt`.
-    pub async fn next(&mut self) -> Result<Option<Bytes>> {
-        loop {
-            if let Some(piece) = self.ready.pop_front() {
-                self.at += piece.len() as u64;
-                return Ok(Some(piece));
-            }
-            if let Some(reader) = &mut self.current {
-                if let Some(pieces) = reader.next().await? {
-                    self.ready = pieces.into();
-                    continue;
-                }
-                self.current = None;
-            }
-            if self.at >= self.end {
-                return Ok(None);
-            }
-            let (at, end) = (self.at, self.end);
-            if let Content::Inline { data, .. } = &self.entry.content {
-                self.at = end;
-                let bounds = |n| usize::try_from(n).unwrap_or(usize::MAX);
-                return Ok(Some(data.get(bounds(at)..bounds(end)).map(Bytes::copy_from_slice).unwrap_or_default()));
-            }
-            let extent = self.entry.content.extents().iter().find(|e| at >= e.offset && at < e.offset + e.length);
-            let extent = extent
-                .ok_or_else(|| Error::new(ErrorKind::Corrupt, "its manifest leaves a gap").at_path(&self.entry.path))?;
-            let range = at - extent.offset..end.min(extent.offset + extent.length) - extent.offset;
-            self.current = Some(ExtentReader::open(&self.pool, extent, range).await?);
-        }
-    }
-}
-
-/// Reads an extent, or a range of it; one read whole is held against its SHA-256 too.
+/// Reads an extent that is held against its SHA-256.
 struct ExtentReader {
     reader: ChunkReader,
     check: Option<(Hasher, crate::id::Sha256)>,
 }
 
 impl ExtentReader {
-    async fn open(pool: &Arc<Pool>, extent: &Extent, range: Range<u64>) -> Result<Self> {
-        let whole = range == (0..extent.length);
-        let from = extent.chunk_offset + range.start;
-        let to = extent.chunk_offset + range.end;
-        Ok(Self {
-            reader: ChunkReader::open(pool.clone(), extent.chunk, from..to).await?,
-            check: whole.then(|| (Hasher::new(), extent.sha256)),
-        })
-    }
-
     /// The rest of an extent.
     async fn resume(pool: &Arc<Pool>, extent: &Extent, begun: Begun) -> Result<Self> {
-        let rest = Self::open(pool, extent, begun.bytes..extent.length).await?;
-        Ok(Self { check: Some((begun.hasher, extent.sha256)), ..rest })
-    }
-
-    /// The next pieces in order.
-    async fn next(&mut self) -> Result<Option<Vec<Bytes>>> {
-        let pieces = self.reader.next().await?;
-        match (&pieces, &mut self.check) {
-            (Some(pieces), Some((hasher, _))) => pieces.iter().for_each(|piece| hasher.update(piece)),
-            (None, _) => self.finish()?,
-            _ => {}
-        }
-        Ok(pieces)
+        let range = extent.chunk_offset + begun.bytes..extent.chunk_offset + extent.length;
+        Ok(Self {
+            reader: ChunkReader::open(pool.clone(), extent.chunk, range).await?,
+            check: Some((begun.hasher, extent.sha256)),
+        })
     }
 
     /// Holds what was read to its end against the hash.
@@ -431,7 +316,7 @@ impl ExtentReader {
     }
 }
 
-fn check(hasher: Hasher, expected: crate::id::Sha256) -> Result<()> {
+pub(super) fn check(hasher: Hasher, expected: crate::id::Sha256) -> Result<()> {
     let found = hasher.finish();
     if found == expected {
         return Ok(());

@@ -5,20 +5,22 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use tokio::sync::{OwnedSemaphorePermit, mpsc};
-use tokio_util::task::AbortOnDropHandle;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{ChunkRecord, Place};
-use crate::remote::SharedRemote;
 use crate::stage::layout::MAX_UNIT_BYTES;
 use crate::stage::stripe;
 
+mod feed;
 mod plain;
+mod speed;
 mod units;
 
+use feed::{Feed, Resort};
 pub(super) use plain::ChunkReader;
+pub(super) use speed::Speeds;
 pub(super) use units::{check_shard, read_units, unit_checks};
 
 /// Verified units that wait between a shard's reader and the row they belong to.
@@ -42,6 +44,12 @@ pub(super) struct StoredReader {
     last_row: u64,
     /// By shard index.
     feeds: BTreeMap<usize, Feed>,
+    /// Other copies of shards that are late.
+    rivals: BTreeMap<usize, Feed>,
+    /// Places that were late.
+    late: Vec<Place>,
+    /// Whether rows are had from any k shards, as one that is needed lies on a slow remote.
+    roundabout: bool,
     /// Places that failed or cannot be reached, with the reason.
     bad: Vec<(Place, Trouble, Error)>,
     /// Whether a shard that holds the bytes as they are is on no remote that is online.
@@ -75,17 +83,6 @@ impl Trouble {
     }
 }
 
-/// One shard's units, arriving in order.
-struct Feed {
-    place: Place,
-    /// Asked for one row of an object that is damaged elsewhere.
-    last_resort: bool,
-    next_row: u64,
-    end_row: u64,
-    units: mpsc::Receiver<Result<Bytes>>,
-    _task: AbortOnDropHandle<()>,
-}
-
 impl StoredReader {
     /// What reading `range` of the stream takes, in bytes.
     fn memory_of(chunk: &ChunkRecord, range: &Range<u64>) -> u64 {
@@ -107,6 +104,9 @@ impl StoredReader {
             row,
             last_row,
             feeds: BTreeMap::new(),
+            rivals: BTreeMap::new(),
+            late: Vec::new(),
+            roundabout: false,
             bad: Vec::new(),
             is_away: false,
             listed_again: false,
@@ -142,6 +142,9 @@ impl StoredReader {
             last_row: chunk.layout.rows(chunk.stored).saturating_sub(1),
             chunk,
             feeds: BTreeMap::new(),
+            rivals: BTreeMap::new(),
+            late: Vec::new(),
+            roundabout: false,
             bad: damaged.iter().map(known).collect(),
             is_away: false,
             listed_again: false,
@@ -166,25 +169,34 @@ impl StoredReader {
         }
         let mut available = Vec::new();
         for index in 0..layout.shards() {
-            if let Some((place, _)) = self.choose(index, self.row, false).await {
-                let rebuilding = if index < k { 0 } else { self.bytes(index, self.row, self.last_row) / 4 };
-                available.push((self.pool.placement.load(place.remote) + rebuilding, index));
+            if let Some((place, remote)) = self.choose(index, self.row, Resort::Good).await {
+                let bytes = self.bytes(index, self.row, self.last_row);
+                let rebuilding = if index < k { 0 } else { bytes / 4 };
+                let needed = if self.is_long() { bytes } else { layout.unit.into() };
+                let is_slow = self.pool.speeds.is_slow(place.remote, needed);
+                available.push((is_slow, self.pool.placement.load(place.remote) + rebuilding, index));
+                if is_slow && self.bytes(index, self.row, self.row) > 0 && self.pool.speeds.is_probed(place.remote) {
+                    self.probe(place, remote);
+                }
             }
         }
-        let here = |i: &usize| available.iter().any(|(_, index)| index == i);
+        let is_needed = |index: &usize| first_needed.contains_key(index);
+        let here = |i: &usize| available.iter().any(|(_, _, index)| index == i);
         self.is_away = !first_needed.keys().all(here);
+        let fast = available.iter().filter(|(is_slow, ..)| !is_slow).count();
+        self.roundabout = fast >= k && available.iter().any(|(is_slow, _, index)| *is_slow && is_needed(index));
         if self.is_long() && self.shards.is_none() {
             available.sort_unstable();
-        } else if !self.is_away {
-            available.retain(|(_, index)| first_needed.contains_key(index));
+        } else if !self.is_away && !self.roundabout {
+            available.retain(|(_, _, index)| is_needed(index));
         } else {
             // The row has to be rebuilt: what is needed first, then what helps.
-            let order = |(load, index): &(u64, usize)| (!first_needed.contains_key(index), *load, *index);
+            let order = |(is_slow, load, index): &(bool, u64, usize)| (*is_slow, !is_needed(index), *load, *index);
             available.sort_by_key(order);
         }
-        for (_, index) in available.into_iter().take(k) {
-            let row = first_needed.get(&index).copied().unwrap_or(self.row);
-            self.open_feed(index, row, false).await;
+        for (_, _, index) in available.into_iter().take(k) {
+            let row = first_needed.get(&index).copied().filter(|_| !self.roundabout).unwrap_or(self.row);
+            self.open_feed(index, row, Resort::Good).await;
         }
     }
 
@@ -225,14 +237,15 @@ impl StoredReader {
         let mut units: Vec<Option<Bytes>> = vec![None; self.chunk.layout.shards()];
         // First what the feeds already bring.
         let flowing: Vec<usize> = self.feeds.iter().filter(|(_, f)| f.next_row == row).map(|(i, _)| *i).collect();
-        for index in flowing {
-            units[index] = self.take(index, row).await;
-        }
+        self.gather(&mut units, &needed, row, flowing).await;
         let complete = |units: &[Option<Bytes>]| needed.iter().all(|i| units[*i].is_some());
         // A unit that is not there may lie in another copy of its shard.
         for index in &needed {
-            while units[*index].is_none() && !self.has_enough(&units, row) && self.open_feed(*index, row, false).await {
-                units[*index] = self.take(*index, row).await;
+            while units[*index].is_none()
+                && !self.has_enough(&units, row)
+                && self.open_feed(*index, row, Resort::Good).await
+            {
+                self.gather(&mut units, &needed, row, vec![*index]).await;
             }
         }
         if !complete(&units) {
@@ -269,15 +282,20 @@ impl StoredReader {
 
     /// Fetches units of the row until there are k, and computes those of the needed ones that are missing.
     async fn rebuild(&mut self, units: &mut [Option<Bytes>], needed: &[usize], row: u64) -> Result<()> {
-        for last_resort in [false, true] {
-            for index in 0..units.len() {
-                while units[index].is_none()
-                    && self.chunk.layout.unit_len(self.chunk.stored, index, row) > 0
-                    && !self.has_enough(units, row)
-                    && self.open_feed(index, row, last_resort).await
-                {
-                    units[index] = self.take(index, row).await;
+        for resort in [Resort::Good, Resort::Late, Resort::Damaged] {
+            loop {
+                let mut opened = Vec::new();
+                for index in 0..units.len() {
+                    let has_unit = self.chunk.layout.unit_len(self.chunk.stored, index, row) > 0;
+                    let enough = self.known(units, row) + opened.len() >= usize::from(self.chunk.layout.data);
+                    if units[index].is_none() && has_unit && !enough && self.open_feed(index, row, resort).await {
+                        opened.push(index);
+                    }
                 }
+                if opened.is_empty() {
+                    break;
+                }
+                self.gather(units, needed, row, opened).await;
             }
         }
         if !self.has_enough(units, row) {
@@ -305,48 +323,6 @@ impl StoredReader {
         self.chunk.units.get(index)?.0.get(usize::try_from(row).ok()?).copied()
     }
 
-    /// Takes the next unit of a feed; a feed that fails is closed and its place not used again.
-    async fn take(&mut self, index: usize, row: u64) -> Option<Bytes> {
-        let feed = self.feeds.get_mut(&index)?;
-        let unit = feed.units.recv().await;
-        match unit {
-            Some(Ok(unit)) => {
-                self.pool.placement.done(feed.place.remote, unit.len() as u64);
-                feed.next_row += 1;
-                if feed.next_row > feed.end_row {
-                    self.close_feed(index, row + 1);
-                }
-                Some(unit)
-            }
-            failure => {
-                let error = match failure {
-                    Some(Err(error)) => error,
-                    _ => Error::new(ErrorKind::Internal, "a shard's reader ended early"),
-                };
-                let (place, last_resort) = (feed.place, feed.last_resort);
-                self.close_feed(index, row);
-                self.pool.warn_of(place.remote, &error, &format!("chunk {}, shard {index}", self.chunk.chunk));
-                if error.kind() == ErrorKind::NotFound && self.pool.journal.rules().list_again {
-                    self.list_again().await;
-                }
-                let trouble = match error.kind() {
-                    ErrorKind::Corrupt if last_resort => Trouble::Row(row),
-                    ErrorKind::Corrupt => Trouble::Somewhere,
-                    _ => Trouble::All,
-                };
-                self.pool.note_bad(self.chunk.chunk, place, &error);
-                self.bad.push((place, trouble, error));
-                None
-            }
-        }
-    }
-
-    fn close_feed(&mut self, index: usize, row: u64) {
-        if let Some(feed) = self.feeds.remove(&index) {
-            self.pool.placement.done(feed.place.remote, self.bytes(index, row.max(feed.next_row), feed.end_row));
-        }
-    }
-
     fn bytes(&self, index: usize, from: u64, to: u64) -> u64 {
         let unit = |row| u64::from(self.chunk.layout.unit_len(self.chunk.stored, index, row));
         (from..=to).map(unit).sum()
@@ -360,54 +336,6 @@ impl StoredReader {
         if let Ok(chunk) = self.pool.chunk(self.chunk.chunk) {
             self.chunk.shards = chunk.record.shards;
         }
-    }
-
-    /// A place of this shard on a remote that is online, whose object may have the unit of `row`; a
-    /// damaged one only as the last resort.
-    async fn choose(&mut self, index: usize, row: u64, last_resort: bool) -> Option<(Place, SharedRemote)> {
-        let view = self.pool.view().await;
-        for place in self.chunk.shards.iter().filter(|p| usize::from(p.index) == index) {
-            if self.bad.iter().any(|(bad, trouble, _)| bad == place && trouble.bars(row, last_resort)) {
-                continue;
-            }
-            if let Some(remote) = view.handle(place.remote, self.pool.journal.remotes()) {
-                return Some((*place, remote));
-            }
-        }
-        None
-    }
-
-    /// Starts a reader of a shard from `row` on; `false` when no place of it is left.
-    async fn open_feed(&mut self, index: usize, row: u64, last_resort: bool) -> bool {
-        self.close_feed(index, row);
-        let Some((place, remote)) = self.choose(index, row, last_resort).await else { return false };
-        let (layout, stored) = (self.chunk.layout, self.chunk.stored);
-        let rows = |r: &u64| layout.unit_len(stored, index, *r) > 0;
-        // A short read takes only the units it needs; parity and long ones run to the end.
-        let is_data = index < usize::from(layout.data);
-        let whole = !is_data || self.is_long() || self.shards.is_some();
-        let wanted = |r: &u64| rows(r) && !last_resort && (whole || self.needs(index, *r));
-        if !rows(&row) {
-            return false;
-        }
-        let first = row;
-        let end_row = (first..=self.last_row).take_while(|r| *r == first || wanted(r)).last().unwrap_or(first);
-        let unit = u64::from(layout.unit);
-        let total = self.bytes(index, first, end_row);
-        let range = first * unit..first * unit + total;
-        let lengths = unit_checks(&self.chunk, index, first..end_row + 1);
-        let name = self.pool.shard_object(self.chunk.chunk, place.index, place.nonce);
-        let (sender, units) = mpsc::channel(UNITS_AHEAD);
-        self.pool.placement.planned(place.remote, total);
-        let task = tokio::spawn(async move {
-            if let Err(error) = read_units(&remote, &name, range, lengths, &sender).await {
-                // A receiver that is gone wants no more units.
-                let _ = sender.send(Err(error)).await;
-            }
-        });
-        let feed = Feed { place, last_resort, next_row: first, end_row, units, _task: AbortOnDropHandle::new(task) };
-        self.feeds.insert(index, feed);
-        true
     }
 
     /// The bytes of the row that lie in the range.
@@ -458,8 +386,7 @@ impl StoredReader {
 
 impl Drop for StoredReader {
     fn drop(&mut self) {
-        for index in self.feeds.keys().copied().collect::<Vec<_>>() {
-            self.close_feed(index, 0);
-        }
+        let feeds = std::mem::take(&mut self.feeds).into_iter().chain(std::mem::take(&mut self.rivals));
+        feeds.for_each(|(index, feed)| self.close(index, &feed));
     }
 }

@@ -171,6 +171,12 @@ impl Settings {
             sole_writer: config.sole_writer,
             compression: config.enable_compression.then_some(config.compression_level),
             file_hashes: config.file_hashes.clone(),
+            cache_bytes: if config.enable_chunk_cache { config.chunk_cache_size_mb << 20 } else { 0 },
+            prefetch_bytes: if config.enable_prefetch {
+                config.chunk_size.saturating_mul(config.prefetch_chunks.into())
+            } else {
+                0
+            },
             offer_timeout: Duration::from_secs(config.commit_offer_timeout),
             health_check: config
                 .enable_health_monitoring

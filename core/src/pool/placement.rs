@@ -331,6 +331,37 @@ impl Plan {
     }
 }
 
+impl Plan {
+    /// Another remote for a shard whose put takes too long: one that has nothing of the chunk, so that it survives
+    /// what it would have. The slow one gets nothing new for a while. `None` changes nothing.
+    pub fn elsewhere(&self, slow: &Target, size: u64) -> Option<Target> {
+        let at = self.view.remotes.iter().position(|status| status.id() == Some(slow.id))?;
+        let placement = &self.pool.placement;
+        let usage = placement.usage.get().map(Vec::as_slice).unwrap_or_default();
+        let mut shared = lock(&placement.state);
+        let candidates = placement.candidates(&shared, usage, &self.pool, &self.view).ok()?;
+        let mut state = lock(&self.state);
+        let shard = ShardCopy { index: slow.index, copy: usize::from(slow.copy) };
+        let mut chosen = state.placement.clone();
+        let mut excluded: Vec<usize> = state.failed.clone();
+        excluded.push(at);
+        let domain = |at: &usize| placement.settings.get(*at).and_then(|settings| settings.domain.clone());
+        let taken: Vec<usize> = chosen.remotes.iter().flatten().copied().filter(|other| *other != at).collect();
+        let domains: BTreeSet<String> = taken.iter().filter_map(domain).collect();
+        let is_alike = |other: &usize| domain(other).is_some_and(|d| domains.contains(&d) && domain(&at) != Some(d));
+        excluded.extend((0..placement.labels.len()).filter(|other| taken.contains(other) || is_alike(other)));
+        let next = shared.placer.failover(&candidates, &self.layout, &mut chosen, shard, size, &excluded).ok()?;
+        let target = self.target(slow.index, usize::from(slow.copy), next)?;
+        state.placement = chosen;
+        state.failed.push(at);
+        let why = "an upload took much longer than those beside it".to_owned();
+        shared.aside[at] = Some((why, self.pool.env.boot_ms() + SET_ASIDE_MS));
+        shared.placed[at] = shared.placed[at].saturating_sub(size);
+        shared.placed[next] += size;
+        Some(target)
+    }
+}
+
 async fn ask_usage(pool: &Pool, view: &View) -> Vec<Usage> {
     let pairs = view.remotes.iter().zip(pool.journal.remotes());
     let asks = pairs.map(|(status, remote)| async move {

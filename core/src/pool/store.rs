@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::future::join_all;
 use tokio::sync::OwnedSemaphorePermit;
 
+use self::stall::{Done, Together};
 use super::Pool;
 use super::placement::{Plan, Target};
 use crate::buffer::Buffer;
@@ -21,6 +22,7 @@ use crate::stage::layout::{Layout, MAX_UNIT_BYTES};
 use crate::stage::stripe::StripeEncoder;
 
 mod code;
+mod stall;
 
 pub(super) use code::{Coding, Compress, code};
 
@@ -225,6 +227,7 @@ impl Pool {
     /// Waits until so many bytes are free within the memory limit; more than all of it counts as all of it.
     pub(super) async fn acquire_memory(&self, bytes: u64) -> Result<OwnedSemaphorePermit> {
         let kib = u32::try_from(bytes.min(self.settings.memory_bytes) / 1024).unwrap_or(u32::MAX);
+        self.blocks.yield_memory(kib);
         let permit = self.memory.clone().acquire_many_owned(kib).await;
         permit.map_err(|_| Error::new(ErrorKind::Internal, "the memory budget is closed"))
     }
@@ -272,13 +275,14 @@ impl Pool {
         };
         let total: u64 = plan.targets().iter().map(|t| sizes[t.index]).sum();
         let mut reported = 0;
+        let together = &Together::new(plan.targets().len());
         let puts = plan.targets().into_iter().map(|target| {
             // Rounded down here; what is left is reported at the end.
             let share = sizes[target.index].saturating_mul(coded.size) / total.max(1);
             reported += share;
             let (body, plan) = (&coded.shards[target.index], &plan);
             async move {
-                let place = self.put_shard(chunk, target, body, plan).await;
+                let place = self.put_shard(chunk, target, body, plan, Some(together)).await;
                 if place.is_ok() {
                     monitor.progress(share, 0);
                 }
@@ -301,7 +305,8 @@ impl Pool {
         })
     }
 
-    /// Puts one copy of a shard, where its remote fails for good on another one.
+    /// Puts one copy of a shard, on another remote where its own fails for good or takes much longer than those
+    /// `together` with it.
     ///
     /// # Errors
     /// As [`Pool::put_chunk`].
@@ -311,6 +316,7 @@ impl Pool {
         mut target: Target,
         body: &Body,
         plan: &Plan,
+        together: Option<&Together>,
     ) -> Result<Place> {
         loop {
             #[allow(clippy::cast_possible_truncation, reason = "random bits")]
@@ -322,11 +328,21 @@ impl Pool {
                 tokio::spawn(async move { remote.put(&name, &body).await });
                 return Ok(Place { index, copy: target.copy, remote: target.id, nonce });
             }
-            match target.remote.put(&name, body).await {
-                Ok(()) => {
+            let put = target.remote.put(&name, body);
+            let done = match together {
+                Some(together) => together.put(put, || plan.elsewhere(&target, body.size())).await,
+                None => Done::Put(put.await),
+            };
+            match done {
+                // Nobody knows whether it is there; its name is in no record.
+                Done::Cut(elsewhere) => {
+                    tracing::info!("shard {index} of chunk {chunk} is slow on its way to {}", target.remote.label());
+                    target = elsewhere;
+                }
+                Done::Put(Ok(())) => {
                     return Ok(Place { index, copy: target.copy, remote: target.id, nonce });
                 }
-                Err(error) => {
+                Done::Put(Err(error)) => {
                     let what = format!("shard {index} of chunk {chunk} could not be put where it was to lie");
                     self.warn_of(target.id, &error, &what);
                     target = plan.substitute(&target, body.size(), error)?;

@@ -128,6 +128,8 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         sole_writer: false,
         compression: None,
         file_hashes: Vec::new(),
+        cache_bytes: 0,
+        prefetch_bytes: 0,
         offer_timeout: Duration::from_secs(3600),
         health_check: Some(Duration::from_secs(3600)),
     }

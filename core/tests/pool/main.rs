@@ -7,11 +7,14 @@ mod compression;
 mod cost;
 mod crash;
 mod damage;
+mod hedge;
 mod offline;
 mod packs;
+mod reads;
 mod roundtrip;
 mod rules;
 mod simulation;
+mod stall;
 mod views;
 
 use std::sync::Arc;

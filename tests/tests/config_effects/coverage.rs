@@ -5,7 +5,7 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 54] = [
+const TESTED: [(&str, &str); 58] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
@@ -39,6 +39,10 @@ const TESTED: [(&str, &str); 54] = [
     ("file_hashes", "format::file_hashes_are_kept"),
     ("enable_compression", "format::compression_stores_less"),
     ("compression_level", "format::compression_stores_less"),
+    ("enable_chunk_cache", "reading::the_chunk_cache_keeps_what_was_read"),
+    ("chunk_cache_size_mb", "reading::the_chunk_cache_keeps_what_was_read"),
+    ("enable_prefetch", "reading::prefetching_reads_chunks_side_by_side"),
+    ("prefetch_chunks", "reading::prefetching_reads_chunks_side_by_side"),
     ("balancing_strategy", "placement::balancing_strategy_chooses"),
     ("remote_weights", "placement::remote_weights_share_out"),
     ("remote_priorities", "placement::remote_priorities_come_first"),
@@ -65,11 +69,7 @@ const TESTED: [(&str, &str); 54] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 17] = [
-    ("enable_chunk_cache", "1", Some("true")),
-    ("chunk_cache_size_mb", "0", None),
-    ("enable_prefetch", "1", Some("true")),
-    ("prefetch_chunks", "65", None),
+const LATER: [(&str, &str, Option<&str>); 13] = [
     ("enable_deduplication", "1", Some("true")),
     ("webdav_port", "0", None),
     ("webdav_auth_method", "\"kerberos\"", Some("\"basic\"")),
@@ -93,7 +93,7 @@ fn every_key_has_its_test() {
         assert!(tested.contains(&key.as_str()), "{key} has no test");
     }
     assert_eq!(tested.len(), keys.len(), "each once");
-    let sources = ["care", "coverage", "format", "freeing", "journal", "placement", "rclone", "transfer"];
+    let sources = ["care", "coverage", "format", "freeing", "journal", "placement", "rclone", "reading", "transfer"];
     let text: String = sources
         .iter()
         .map(|name| rclonepool_tests::repository::read(format!("tests/tests/config_effects/{name}.rs")))

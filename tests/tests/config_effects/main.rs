@@ -11,4 +11,5 @@ mod freeing;
 mod journal;
 mod placement;
 mod rclone;
+mod reading;
 mod transfer;

@@ -208,7 +208,7 @@ impl Pool {
             || Error::new(ErrorKind::Internal, format!("shard {index} of chunk {} has no place", record.chunk));
         let mut target = plan.target_of(index, copy).ok_or_else(nowhere)?;
         loop {
-            let place = self.put_shard(record.chunk, target, body, plan).await?;
+            let place = self.put_shard(record.chunk, target, body, plan, None).await?;
             // Another one than planned, if that failed.
             let taken = plan.target_of(index, copy).ok_or_else(nowhere)?;
             let name = self.shard_object(record.chunk, index, place.nonce);

@@ -1,14 +1,18 @@
 //! The units of one shard object, each held against its checksum.
 
 use std::ops::Range;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::UNITS_AHEAD;
+use super::speed::Speeds;
 use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
+use crate::id::RemoteId;
 use crate::journal::record::ChunkRecord;
 use crate::remote::SharedRemote;
 use crate::stage::stripe::{unit_crc, unit_crc_of};
@@ -34,7 +38,7 @@ pub(in crate::pool) async fn check_shard(
     let checks = unit_checks(chunk, index, 0..chunk.layout.units(chunk.stored, index));
     let (sender, mut units) = mpsc::channel(UNITS_AHEAD);
     let read = async {
-        let read = read_units(remote, name, 0..size, checks, &sender).await;
+        let read = read_units(remote, name, 0..size, checks, &sender, None).await;
         drop(sender);
         read
     };
@@ -42,22 +46,32 @@ pub(in crate::pool) async fn check_shard(
     read
 }
 
-/// Reads a shard's range and passes it on unit by unit, each held against its checksum.
+/// Reads a shard's range and passes it on unit by unit, each held against its checksum. The time it takes goes to
+/// `speeds`.
 pub(in crate::pool) async fn read_units(
     remote: &SharedRemote,
     name: &str,
     range: Range<u64>,
     lengths: Vec<(usize, u32)>,
     sender: &mpsc::Sender<Result<Bytes>>,
+    speeds: Option<(&Speeds, RemoteId)>,
 ) -> Result<()> {
+    let mut asked = Some(Instant::now());
     let mut stream = remote.get(name, Some(range)).await?;
     let mut rest = Bytes::new();
     for (length, crc) in lengths {
+        let (mut came, mut took) = (0, Duration::ZERO);
         let mut next = async || {
-            stream.next().await.unwrap_or_else(|| {
+            let since = Instant::now();
+            let piece = stream.next().await.unwrap_or_else(|| {
                 Err(Error::new(ErrorKind::Corrupt, "the shard is shorter than its record says")
                     .on_remote(remote.label()))
-            })
+            })?;
+            match (asked.take(), speeds) {
+                (Some(asked), Some((speeds, id))) => speeds.began(id, asked.elapsed()),
+                _ => (came, took) = (came + piece.len(), took + since.elapsed()),
+            }
+            Ok::<_, Error>(piece)
         };
         if rest.is_empty() {
             rest = next().await?;
@@ -79,6 +93,9 @@ pub(in crate::pool) async fn read_units(
             }
             (unit.freeze(), found)
         };
+        if let Some((speeds, id)) = speeds {
+            speeds.moved(id, came, took);
+        }
         if found != crc {
             return Err(Error::new(ErrorKind::Corrupt, "a unit does not match its checksum")
                 .on_remote(remote.label())

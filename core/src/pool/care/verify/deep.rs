@@ -250,7 +250,7 @@ impl Reader<'_, '_> {
         let (sender, mut units) = mpsc::channel(1);
         pool.placement.planned(place.remote, size);
         let read = async move {
-            let read = read_units(remote, &name, 0..size, lengths, &sender).await;
+            let read = read_units(remote, &name, 0..size, lengths, &sender, None).await;
             drop(sender);
             read
         };
