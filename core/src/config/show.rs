@@ -30,10 +30,9 @@ const fn unbuilt(key: &'static str, on: fn(&Config) -> bool, message: &'static s
 
 /// The keys that are read and checked but have no effect in this version. Whoever builds one of
 /// them deletes its line.
-const UNBUILT: [Unbuilt; 11] = [
+const UNBUILT: [Unbuilt; 10] = [
     unbuilt("enable_chunk_cache", |c| c.enable_chunk_cache, "blocks are not kept between reads"),
     unbuilt("enable_prefetch", |c| c.enable_prefetch, "reads do not fetch ahead"),
-    unbuilt("enable_deduplication", |c| c.enable_deduplication, "equal content is stored again"),
     unbuilt("webdav_auth_method", |c| !c.webdav_auth_method.is_none(), "there is no server to sign in to"),
     unbuilt("webdav_users", |c| !c.webdav_users.is_empty(), "there is no server to sign in to"),
     unbuilt("enable_https", |c| c.enable_https, "there is no server"),
