@@ -26,6 +26,8 @@ pub(super) fn play(plan: Plan, options: &Options) -> Result<Outcome, Box<Failure
     let mut world = World::new(plan.remotes, plan.redundancy, CHUNK_BYTES, plan.seed);
     world.settings.trash_hours = plan.trash_hours;
     world.settings.compression = plan.compression;
+    world.settings.deduplication = plan.deduplication;
+    world.settings.chunker = plan.chunker;
     world.rules = options.rules;
     world.limits = Limits { compact_from: 6, part_bytes: 8_000 };
     world.settings.offer_timeout = Duration::from_secs(60);
