@@ -2,8 +2,8 @@
 //!
 //! Drivers, one file each, orchestrate stages, remotes and the journal: `store` puts one chunk,
 //! `upload` and `tree` make files of chunks, `duplicates` finds what is stored already, `together` lets small uploads share
-//! chunks, `fetch` reads chunks, `download` makes local files of them, `read` gives out any range, `namespace` lists, moves and
-//! deletes, `members` changes who belongs to the pool.
+//! chunks, `fetch` reads chunks, `download` makes local files of them, `read` gives out any range, `namespace` lists and
+//! deletes, `transfer` moves and copies, `members` changes who belongs to the pool.
 
 pub mod care;
 mod direct;
@@ -24,6 +24,7 @@ mod settings;
 mod status;
 mod store;
 mod together;
+mod transfer;
 mod tree;
 mod upload;
 
@@ -36,6 +37,7 @@ pub use namespace::{Changed, ChunkStat, DeleteOptions, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
 pub use read::{CacheStats, FileHandle, FileReader};
 pub use status::{PoolStatus, RemoteReport, RemoteState, tolerated};
+pub use transfer::{Metadata, Replace, TransferOptions};
 pub use tree::{Filter, LinkPolicy};
 pub use upload::{Source, UploadOptions, UploadReport};
 

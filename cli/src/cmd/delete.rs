@@ -37,7 +37,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
     }
     context
         .with_pool(&config, async |pool| {
-            let options = DeleteOptions { recursive: args.recursive, purge: args.purge };
+            let options = DeleteOptions { recursive: args.recursive, purge: args.purge, ..DeleteOptions::default() };
             let (mut entries, mut stale, mut failed) = (0, false, 0);
             for path in &paths {
                 match context.change(pool.delete_with(path, &options)).await {

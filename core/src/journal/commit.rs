@@ -24,7 +24,7 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// The features this library knows; a commit that requires another cannot be read by it, and one
 /// that uses another cannot be rewritten by it.
-pub const FEATURES: &[&str] = &["trash", "zstd"];
+pub const FEATURES: &[&str] = &["properties", "trash", "zstd"];
 
 /// What a commit object holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]

@@ -68,6 +68,7 @@ impl Record {
         match self {
             Self::Pool(r) if r.trash_hours > 0 => Some("trash"),
             Self::Deleted(r) if r.purge => Some("trash"),
+            Self::Entry(r) if !r.properties.is_empty() => Some("properties"),
             _ => None,
         }
     }
@@ -177,8 +178,22 @@ pub struct Entry {
     /// MIME type, where the writer knew one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content_type: Option<String>,
+    /// What WebDAV clients noted about it, in no particular order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub properties: Vec<Property>,
     /// What the path holds.
     pub content: Content,
+}
+
+/// A WebDAV dead property: kept for clients, never looked into.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Property {
+    /// The URI of its name's namespace; empty for none.
+    pub namespace: String,
+    /// Its name in the namespace.
+    pub name: String,
+    /// The whole element, with all the namespace declarations it needs.
+    pub xml: String,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
@@ -258,7 +273,8 @@ pub struct FileHashes {
 }
 
 impl FileHashes {
-    fn is_empty(&self) -> bool {
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
         self == &Self::default()
     }
 }

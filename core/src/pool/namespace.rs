@@ -1,4 +1,4 @@
-//! Listing, moving, deleting.
+//! Listing, making directories, deleting.
 
 use serde::Serialize;
 
@@ -54,6 +54,27 @@ pub struct ShardStat {
 }
 
 impl Pool {
+    /// Fails where a listing might lack entries: nothing of the pool is known here yet, or a commit cannot be
+    /// understood. Who compares listings to delete what is missing must ask this first.
+    ///
+    /// # Errors
+    /// `Unavailable` without an index; `FormatVersion`.
+    pub async fn check_listing(&self) -> Result<()> {
+        if self.index.pool()?.is_none() {
+            return Err(Error::new(ErrorKind::Unavailable, "what the pool holds is not known here yet")
+                .hint("bring its remotes online"));
+        }
+        self.view().await.check_format()
+    }
+
+    /// How many files the pool has, and their bytes; the trash apart.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn totals(&self) -> Result<(u64, u64)> {
+        self.index.totals()
+    }
+
     /// What lies directly in a directory, sorted by name.
     ///
     /// # Errors
@@ -160,6 +181,14 @@ impl Pool {
     /// # Errors
     /// `AlreadyExists` when the path, or one above it, is a file.
     pub async fn mkdir(&self, path: &PoolPath) -> Result<bool> {
+        self.mkdir_at(path, None).await
+    }
+
+    /// As [`Pool::mkdir`], with a modification time in nanoseconds since 1970.
+    ///
+    /// # Errors
+    /// As [`Pool::mkdir`].
+    pub async fn mkdir_at(&self, path: &PoolPath, mtime_ns: Option<i64>) -> Result<bool> {
         let view = self.view_for_writing().await?;
         self.check_target(path)?;
         if self.is_directory(path)? {
@@ -168,7 +197,8 @@ impl Pool {
         if self.index.entry(path)?.is_some() {
             return Err(Error::new(ErrorKind::AlreadyExists, "a file of this name is there").at_path(path));
         }
-        let entry = self.new_entry(path, self.now_ns(), false, Content::Directory {});
+        let mtime_ns = mtime_ns.unwrap_or_else(|| self.now_ns());
+        let entry = self.new_entry(path, mtime_ns, false, Content::Directory {});
         let receipt = self.commit(&view, vec![Record::Entry(entry)]).await?;
         self.settle_receipt(receipt).await
     }
@@ -180,7 +210,7 @@ impl Pool {
     /// # Errors
     /// `NotFound`; `InvalidArgument` for a directory without `recursive`, and for the root.
     pub async fn delete(&self, path: &PoolPath, recursive: bool) -> Result<Changed> {
-        self.delete_with(path, &DeleteOptions { recursive, purge: false }).await
+        self.delete_with(path, &DeleteOptions { recursive, ..DeleteOptions::default() }).await
     }
 
     /// As [`Pool::delete`], with all options.
@@ -188,7 +218,7 @@ impl Pool {
     /// # Errors
     /// As [`Pool::delete`].
     pub async fn delete_with(&self, path: &PoolPath, options: &DeleteOptions) -> Result<Changed> {
-        let DeleteOptions { recursive, purge } = *options;
+        let DeleteOptions { recursive, purge, keep_parent } = *options;
         let view = self.view_for_writing().await?;
         let mut records = Vec::new();
         let deleted =
@@ -211,64 +241,31 @@ impl Pool {
             return Err(no_file(path));
         }
         let count = records.len() as u64;
+        if keep_parent {
+            records.extend(self.kept_parent(path)?);
+        }
         let receipt = self.commit(&view, records).await?;
         let stale = self.settle_receipt(receipt).await?;
         Ok(Changed { entries: count, stale })
     }
 
+    /// What makes the directory a path lies in last without it, where it is there only by what lies in it.
+    pub(super) fn kept_parent(&self, path: &PoolPath) -> Result<Option<Record>> {
+        match path.parent().filter(|parent| !parent.is_root()) {
+            Some(parent) if self.index.entry(&parent)?.is_none() => {
+                Ok(Some(Record::Entry(self.new_entry(&parent, self.now_ns(), false, Content::Directory {}))))
+            }
+            _ => Ok(None),
+        }
+    }
+
     /// What a deletion of `entry` kills: versions up to the one it saw.
-    fn killed(&self, entry: &Entry) -> Stamp {
+    pub(super) fn killed(&self, entry: &Entry) -> Stamp {
         if self.journal.rules().deletion_names_version {
             entry.stamp
         } else {
             Stamp { ms: Stamp::MAX_MS, ..Stamp::ZERO }
         }
-    }
-
-    /// Moves a file or a whole directory as one operation; no data moves.
-    ///
-    /// # Errors
-    /// `NotFound`; `AlreadyExists` when the target is there, unless it is a file, the source too, and
-    /// `overwrite` is set; `InvalidArgument` for a directory into itself.
-    pub async fn rename(&self, from: &PoolPath, to: &PoolPath, overwrite: bool) -> Result<Changed> {
-        let view = self.view_for_writing().await?;
-        if from.is_root() || to.is_root() || to.below(from).is_some() {
-            return Err(Error::new(ErrorKind::InvalidArgument, format!("cannot be moved to {to}")).at_path(from));
-        }
-        self.check_target(to)?;
-        let source = self.index.entry(from)?;
-        let is_tree = self.index.has_children(from)?;
-        let target = self.index.entry(to)?;
-        let replaces_file = target.as_ref().is_some_and(|t| !t.content.is_directory())
-            && overwrite
-            && source.as_ref().is_some_and(|s| !s.content.is_directory());
-        if self.index.has_children(to)? || (target.is_some() && !replaces_file) {
-            let hint = if overwrite { "move it away first" } else { "--force replaces a file" };
-            return Err(Error::new(ErrorKind::AlreadyExists, "is there already").at_path(to).hint(hint));
-        }
-        let mut records = Vec::new();
-        let mut moved = |entry: Entry| {
-            let rest = entry.path.below(from).unwrap_or_default();
-            let path = if rest.is_empty() { to.clone() } else { to.join(rest)? };
-            let of = self.killed(&entry);
-            records.push(Record::Deleted(Deleted { path: entry.path.clone(), stamp: Stamp::ZERO, of, purge: false }));
-            records.push(Record::Entry(Entry { path, stamp: Stamp::ZERO, rev: 0, ..entry }));
-            Ok(())
-        };
-        if let Some(entry) = source {
-            moved(entry)?;
-        }
-        if is_tree {
-            self.walk(from, &mut moved)?;
-        }
-        if records.is_empty() {
-            return Err(no_file(from));
-        }
-        let count = records.len() as u64 / 2;
-        let whole = self.complete().await?;
-        let receipt = self.commit(&view, records).await?;
-        let stale = self.settle_receipt(receipt).await? || !whole;
-        Ok(Changed { entries: count, stale })
     }
 
     /// Refuses a path that could not be reached below a file.
@@ -304,6 +301,7 @@ impl Pool {
             created_ms: self.env.wall_ms(),
             executable,
             content_type: None,
+            properties: Vec::new(),
             content,
         }
     }
@@ -320,6 +318,8 @@ pub struct DeleteOptions {
     pub recursive: bool,
     /// What is deleted cannot be brought back, and neither can older versions of it.
     pub purge: bool,
+    /// The directory it lies in stays, even if nothing else does in it.
+    pub keep_parent: bool,
 }
 
 /// What an operation on the namespace changed.

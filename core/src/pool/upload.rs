@@ -11,9 +11,10 @@ use bytes::Bytes;
 use super::Pool;
 use super::download::blocking;
 use super::duplicates::{Flight, Piece};
+use crate::config::FileHash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Mark;
-use crate::journal::record::{Content, Entry, INLINE_BYTES_MAX, Record};
+use crate::journal::record::{Content, Entry, FileHashes, INLINE_BYTES_MAX, Property, Record};
 use crate::local::{self, Identity};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
@@ -51,6 +52,12 @@ pub struct UploadOptions {
     pub mtime_ns: Option<i64>,
     /// MIME type to record.
     pub content_type: Option<String>,
+    /// WebDAV properties to record.
+    pub properties: Vec<Property>,
+    /// Digests that the bytes must have; they are kept with the file.
+    pub expect: FileHashes,
+    /// Digests to keep beside these and those that `file_hashes` names.
+    pub hashes: Vec<FileHash>,
     /// Which files of a directory.
     pub filter: super::Filter,
     /// What to do with symbolic links in a directory.
@@ -306,24 +313,21 @@ impl Pool {
         self.check_file_target(&order.path)?;
         match &order.data {
             Data::File(file) => self.examine_file(file, order).await,
-            Data::Bytes(bytes) => Ok(self.examine_bytes(bytes, order)),
+            Data::Bytes(bytes) => self.examine_bytes(bytes, order),
         }
     }
 
-    fn examine_bytes(&self, bytes: &Bytes, order: &Order) -> Examined {
+    fn examine_bytes(&self, bytes: &Bytes, order: &Order) -> Result<Examined> {
         let mtime_ns = order.options.mtime_ns.unwrap_or_else(|| self.now_ns());
         let size = bytes.len() as u64;
         if size > INLINE_BYTES_MAX {
             let (order, held) = (order.clone(), Held::Bytes(bytes.clone()));
-            return Examined::Small(Small { order, size, mtime_ns, executable: false, held });
+            return Ok(Examined::Small(Small { order, size, mtime_ns, executable: false, held }));
         }
+        let content = order.options.inline(bytes)?;
         order.monitor.progress(size, 1);
-        let content = Content::Inline { sha256: sha256(bytes), data: bytes.to_vec() };
-        let entry = Entry {
-            content_type: order.options.content_type.clone(),
-            ..self.new_entry(&order.path, mtime_ns, false, content)
-        };
-        Prepared { records: vec![Record::Entry(entry)], ..Prepared::new(order.path.clone(), size) }.into()
+        let entry = order.options.noted(self.new_entry(&order.path, mtime_ns, false, content));
+        Ok(Prepared { records: vec![Record::Entry(entry)], ..Prepared::new(order.path.clone(), size) }.into())
     }
 
     async fn examine_file(self: &Arc<Self>, file: &Path, order: &Order) -> Result<Examined> {
@@ -336,10 +340,7 @@ impl Pool {
         }
         let before = Identity::of(&metadata);
         let mtime_ns = options.mtime_ns.unwrap_or(before.mtime_ns);
-        let entry = |content| Entry {
-            content_type: options.content_type.clone(),
-            ..self.new_entry(path, mtime_ns, before.executable, content)
-        };
+        let entry = |content| options.noted(self.new_entry(path, mtime_ns, before.executable, content));
         let mut prepared = Prepared { again: Some(order.clone()), ..Prepared::new(path.clone(), before.size) };
         if let Some(existing) = self.unchanged(order, &handle, &before, mtime_ns).await? {
             prepared.action = FileAction::Unchanged;
@@ -365,10 +366,10 @@ impl Pool {
             let read = local::read_at(&handle, 0, &mut data).map_err(at)?;
             data.truncate(read);
             monitor.progress(before.size, 1);
-            Content::Inline { sha256: sha256(&data), data }
+            options.inline(&data)?
         } else {
             let key = self.resume_key(file, &before);
-            let stored = self.store_file(&handle, &before, &key, options.force, monitor).await?;
+            let stored = self.store_file(&handle, &before, &key, options, monitor).await?;
             prepared.resumed_bytes = stored.resumed_bytes;
             prepared.resume_key = Some(key);
             let content = file_content(&stored.pieces, self.settings.chunk_size, stored.hashes);
@@ -395,7 +396,11 @@ impl Pool {
         mtime_ns: i64,
     ) -> Result<Option<Entry>> {
         let Order { path, options, .. } = order;
-        if options.force || order.again || !(self.settings.duplicate_detection || options.checksum) {
+        if options.force
+            || order.again
+            || !options.expect.is_empty()
+            || !(self.settings.duplicate_detection || options.checksum)
+        {
             return Ok(None);
         }
         let same_size = |e: &Entry| {
@@ -433,19 +438,37 @@ impl Pool {
         let mut prepared = Prepared::new(path.clone(), 0);
         let content = if head.len() as u64 <= INLINE_BYTES_MAX {
             monitor.progress(head.len() as u64, 1);
-            Content::Inline { sha256: sha256(&head), data: head }
+            options.inline(&head)?
         } else {
             let whole = Box::new(std::io::Cursor::new(head).chain(reader));
-            let stored = self.store_stream(whole, options.force, monitor).await?;
+            let stored = self.store_stream(whole, options, monitor).await?;
             let content = file_content(&stored.pieces, self.settings.chunk_size, stored.hashes);
             prepared.consist_of(stored.pieces);
             content
         };
         prepared.size = content.size();
         let mtime_ns = options.mtime_ns.unwrap_or_else(|| self.now_ns());
-        let entry = self.new_entry(path, mtime_ns, false, content);
-        prepared.records.push(Record::Entry(Entry { content_type: options.content_type.clone(), ..entry }));
+        prepared.records.push(Record::Entry(options.noted(self.new_entry(path, mtime_ns, false, content))));
         Ok(prepared)
+    }
+
+    /// Digests of the whole file that an upload is to keep.
+    fn wanted_hashes(&self, options: &UploadOptions) -> Vec<FileHash> {
+        let ours = self.settings.file_hashes.iter().chain(&options.hashes).copied();
+        ours.chain(options.expect.kinds()).collect()
+    }
+}
+
+impl UploadOptions {
+    /// A version with what these options record beside the content.
+    fn noted(&self, entry: Entry) -> Entry {
+        Entry { content_type: self.content_type.clone(), properties: self.properties.clone(), ..entry }
+    }
+
+    /// The content of a file that is kept in its manifest. Its digests need not be: they are computed in no time.
+    fn inline(&self, bytes: &[u8]) -> Result<Content> {
+        FileHashes::of(bytes, &self.expect.kinds()).check(&self.expect)?;
+        Ok(Content::Inline { sha256: sha256(bytes), data: bytes.to_vec() })
     }
 }
 

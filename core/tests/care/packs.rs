@@ -48,7 +48,7 @@ async fn packs(pool: &Pool, files: std::ops::Range<u64>) -> BTreeSet<ChunkId> {
 
 async fn delete(pool: &Pool, files: std::ops::Range<u64>, purge: bool) {
     for n in files {
-        pool.delete_with(&path(&name(n)), &DeleteOptions { recursive: false, purge }).await.unwrap();
+        pool.delete_with(&path(&name(n)), &DeleteOptions { purge, ..DeleteOptions::default() }).await.unwrap();
     }
 }
 

@@ -100,7 +100,7 @@ async fn time_purging_and_emptying_let_versions_go() {
         put(&pool, name, &content(1, 70_000)).await;
     }
     put(&pool, "/over", &content(2, 70_000)).await;
-    let purge = DeleteOptions { recursive: false, purge: true };
+    let purge = DeleteOptions { purge: true, ..DeleteOptions::default() };
     pool.delete_with(&path("/purged"), &purge).await.unwrap();
     pool.delete(&path("/emptied"), false).await.unwrap();
     world.pass(HOUR);

@@ -16,6 +16,7 @@ mod roundtrip;
 mod rules;
 mod simulation;
 mod stall;
+mod transfer;
 mod views;
 
 use std::sync::Arc;

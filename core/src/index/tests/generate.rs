@@ -99,6 +99,7 @@ impl Generator {
             created_ms: 0,
             executable: false,
             content_type: None,
+            properties: Vec::new(),
             content,
         };
         self.entries.push(entry.clone());

@@ -10,6 +10,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::UploadOptions;
 use super::cut::Cut;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Sha256;
@@ -46,13 +47,14 @@ impl Pool {
         file: &Arc<File>,
         identity: &Identity,
         key: &str,
-        force: bool,
+        options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<StoredFile> {
-        if !self.settings.file_hashes.is_empty() {
+        let force = options.force;
+        if !self.wanted_hashes(options).is_empty() {
             // Hashes of the whole need its bytes in order.
             let reader = Box::new(Section { file: file.clone(), at: 0, end: identity.size });
-            return self.store_stream(reader, force, monitor).await;
+            return self.store_stream(reader, options, monitor).await;
         }
         let lookup = self.lookup(Some(identity.size), force)?;
         let resumable = Arc::new(self.provable(key).await?);
@@ -128,12 +130,12 @@ impl Pool {
     pub(super) async fn store_stream(
         self: &Arc<Self>,
         reader: Box<dyn Read + Send>,
-        force: bool,
+        options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<StoredFile> {
-        let lookup = self.lookup(None, force)?;
+        let lookup = self.lookup(None, options.force)?;
         let interim = Arc::new(Interim::new(self));
-        let mut input = Input { reader: self.cut(reader), whole: WholeFile::new(&self.settings.file_hashes) };
+        let mut input = Input { reader: self.cut(reader), whole: WholeFile::new(&self.wanted_hashes(options)) };
         let chunk_size = self.settings.chunk_size;
         let mut chunks = BTreeMap::new();
         // Reading goes on in order while earlier chunks are on their way.
@@ -173,7 +175,9 @@ impl Pool {
             chunks.insert(n, chunk);
         }
         self.scratch.release();
-        Ok(StoredFile { pieces: chunks.into_values().collect(), resumed_bytes: 0, hashes: input.whole.finish() })
+        let hashes = input.whole.finish();
+        hashes.check(&options.expect)?;
+        Ok(StoredFile { pieces: chunks.into_values().collect(), resumed_bytes: 0, hashes })
     }
 
     /// Chooses the remotes of a chunk and runs its coding off the async threads.

@@ -14,16 +14,16 @@ use futures_util::stream::{self, Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{Examined, Order, Prepared, Small, file_content};
+use crate::config::FileHash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Sha256;
-use crate::journal::record::{ChunkRecord, Entry, FileHashes, Record};
+use crate::journal::record::{ChunkRecord, FileHashes, Record};
 use crate::local::{self, Identity};
 use crate::monitor::Monitor;
 use crate::path::PoolPath;
 use crate::pool::Pool;
 use crate::pool::download::blocking;
 use crate::pool::duplicates::{Home, Key, Piece, Taken};
-use crate::pool::hashes::WholeFile;
 use crate::pool::store::{Coding, Compress, code};
 use crate::stage::hash::sha256;
 use crate::stage::pack::Filling;
@@ -127,7 +127,7 @@ impl Pool {
         for (bytes, file) in blocking(move || Ok(read())).await? {
             match bytes {
                 Ok(bytes) => {
-                    pieces.push(bytes);
+                    pieces.push((bytes, self.wanted_hashes(&file.order.options)));
                     files.push(file);
                 }
                 Err(error) => outcomes.push((file.order.path, Err(error))),
@@ -145,7 +145,8 @@ impl Pool {
             if monitor.is_none() {
                 file.order.monitor.progress(file.size, 1);
             }
-            outcomes.push((file.order.path.clone(), Ok(self.packed(file, piece, sum.hashes))));
+            let checked = sum.hashes.check(&file.order.options.expect);
+            outcomes.push((file.order.path.clone(), checked.map(|()| self.packed(file, piece, sum.hashes))));
         }
         Ok(outcomes)
     }
@@ -209,12 +210,11 @@ impl Pool {
         Ok(done)
     }
 
-    async fn sums(self: &Arc<Self>, pieces: Vec<Bytes>) -> Result<Vec<Summed>> {
-        let wanted = self.settings.file_hashes.clone();
-        let sum = move |bytes: Bytes| {
-            let mut whole = WholeFile::new(&wanted);
-            whole.update(&bytes);
-            Summed { sha256: sha256(&bytes), hashes: whole.finish(), bytes }
+    async fn sums(self: &Arc<Self>, pieces: Vec<(Bytes, Vec<FileHash>)>) -> Result<Vec<Summed>> {
+        let sum = |(bytes, wanted): (Bytes, Vec<FileHash>)| Summed {
+            sha256: sha256(&bytes),
+            hashes: FileHashes::of(&bytes, &wanted),
+            bytes,
         };
         blocking(move || Ok(pieces.into_iter().map(sum).collect())).await
     }
@@ -243,10 +243,7 @@ impl Pool {
     /// The file of an extent of a pack. Each brings the chunk's record: any of them may drop out before the commit.
     fn packed(&self, file: Small, piece: Piece, hashes: FileHashes) -> Prepared {
         let content = file_content(std::slice::from_ref(&piece), self.settings.chunk_size, hashes);
-        let entry = Entry {
-            content_type: file.order.options.content_type.clone(),
-            ..self.new_entry(&file.order.path, file.mtime_ns, file.executable, content)
-        };
+        let entry = file.order.options.noted(self.new_entry(&file.order.path, file.mtime_ns, file.executable, content));
         let mut prepared = Prepared::new(file.order.path.clone(), piece.length);
         prepared.consist_of(vec![piece]);
         prepared.records.push(Record::Entry(entry));

@@ -20,6 +20,8 @@ pub enum Operation {
     Delete(PoolPath),
     /// A path moved, and all below it.
     Rename(PoolPath, PoolPath),
+    /// A path copied, and all below it.
+    Copy(PoolPath, PoolPath),
     /// A path brought back from the trash, or all below it.
     Restore(PoolPath),
 }
@@ -81,7 +83,7 @@ impl Operation {
             (Self::Mkdir(path), Record::Entry(e)) => e.path == *path && e.content == Content::Directory {},
             (Self::Delete(path), Record::Deleted(d)) => at(&d.path, path),
             (Self::Rename(from, _), Record::Deleted(d)) => at(&d.path, from),
-            (Self::Rename(_, to), Record::Entry(e)) => at(&e.path, to),
+            (Self::Rename(_, to) | Self::Copy(_, to), Record::Entry(e)) => at(&e.path, to),
             _ => false,
         }
     }

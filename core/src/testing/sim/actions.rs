@@ -61,6 +61,8 @@ async fn perform(process: &Arc<Process>, n: usize, action: &Action) -> Result<St
             acknowledge(process, &Operation::Mkdir(path), stale, &running)
         }
         Action::Rename(from, to) => rename(process, n, &file(*from)?, &file(*to)?).await,
+        Action::Copy(from, to) => copy(process, n, &file(*from)?, &file(*to)?).await,
+        Action::CopyTree(from, to) => copy(process, n, &directory(*from)?, &directory(*to)?).await,
         Action::RenameTree(from, to) => rename(process, n, &directory(*from)?, &directory(*to)?).await,
         Action::Read(path) => read(process, n, &file(*path)?).await,
         Action::Settle => {
@@ -224,6 +226,13 @@ async fn rename(process: &Process, n: usize, from: &PoolPath, to: &PoolPath) -> 
     let running = running(process, n);
     let Changed { stale, .. } = process.pool.rename(from, to, true).await?;
     acknowledge(process, &Operation::Rename(from.clone(), to.clone()), stale, &running)
+}
+
+async fn copy(process: &Process, n: usize, from: &PoolPath, to: &PoolPath) -> Result<String> {
+    let _alone = process.names.lock().await;
+    let running = running(process, n);
+    let Changed { stale, .. } = process.pool.copy(from, to, true).await?;
+    acknowledge(process, &Operation::Copy(from.clone(), to.clone()), stale, &running)
 }
 
 async fn read(process: &Arc<Process>, n: usize, path: &PoolPath) -> Result<String> {

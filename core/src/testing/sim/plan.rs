@@ -104,6 +104,10 @@ pub enum Action {
     Rename(usize, usize),
     /// Moves a directory.
     RenameTree(usize, usize),
+    /// Copies a file over another path.
+    Copy(usize, usize),
+    /// Copies a directory.
+    CopyTree(usize, usize),
     /// Lists anew, and reads a file whole and in part.
     Read(usize),
     /// Lists anew and waits until remotes have what they lack.
@@ -372,7 +376,9 @@ impl Drawn {
             55..=56 => Action::DeleteTree(directory(random)),
             57..=59 => Action::Mkdir(directory(random)),
             60..=66 => Action::Rename(file(random), file(random)),
-            67..=70 => Action::RenameTree(directory(random), directory(random)),
+            67..=68 => Action::RenameTree(directory(random), directory(random)),
+            69 => Action::Copy(file(random), file(random)),
+            70 => Action::CopyTree(directory(random), directory(random)),
             71..=83 => Action::Read(file(random)),
             84..=88 => Action::Settle,
             89..=94 => Action::Compact,
@@ -399,6 +405,8 @@ impl fmt::Display for Action {
             Self::Mkdir(path) => write!(f, "mkdir {}", directory(path)),
             Self::Rename(from, to) => write!(f, "move {} {}", file(from), file(to)),
             Self::RenameTree(from, to) => write!(f, "move {} {}", directory(from), directory(to)),
+            Self::Copy(from, to) => write!(f, "copy {} {}", file(from), file(to)),
+            Self::CopyTree(from, to) => write!(f, "copy {} {}", directory(from), directory(to)),
             Self::Read(path) => write!(f, "read {}", file(path)),
             Self::Settle => f.write_str("settle"),
             Self::Compact => f.write_str("compact"),
