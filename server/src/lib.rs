@@ -5,7 +5,10 @@
 //! it here.
 #![forbid(unsafe_code)]
 
+pub mod content;
+pub mod dav;
 mod principal;
+pub mod status;
 
 use axum::routing::get;
 use axum::{Json, Router};

@@ -34,6 +34,7 @@ pub struct Quota {
 #[derive(Debug)]
 pub struct Room {
     quota: Arc<Quota>,
+    files: u64,
     bytes: u64,
     is_kept: bool,
 }
@@ -49,8 +50,16 @@ impl Quota {
     /// # Errors
     /// `Full` when that would be more than the user may store.
     pub fn reserve(self: &Arc<Self>, bytes: u64) -> Result<Room> {
-        take(&self.files, 1, self.files_max, "files")?;
-        let mut room = Room { quota: self.clone(), bytes: 0, is_kept: false };
+        self.reserve_files(1, bytes)
+    }
+
+    /// Reserves room for several files of together at least `bytes`.
+    ///
+    /// # Errors
+    /// `Full` when that would be more than the user may store.
+    pub fn reserve_files(self: &Arc<Self>, files: u64, bytes: u64) -> Result<Room> {
+        take(&self.files, files, self.files_max, "files")?;
+        let mut room = Room { quota: self.clone(), files, bytes: 0, is_kept: false };
         room.grow(bytes)?;
         Ok(room)
     }
@@ -93,7 +102,7 @@ impl Drop for Room {
     fn drop(&mut self) {
         if !self.is_kept {
             self.quota.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-            self.quota.files.fetch_sub(1, Ordering::Relaxed);
+            self.quota.files.fetch_sub(self.files, Ordering::Relaxed);
         }
     }
 }
