@@ -269,6 +269,7 @@ async fn fill(pool: &Arc<Pool>, directories: u32, files: u32) -> Result<()> {
                 created_ms: 1,
                 executable: false,
                 content_type: None,
+                properties: Vec::new(),
                 content: Content::Inline { sha256, data },
             }))
         };
@@ -324,6 +325,7 @@ async fn fill_chunks(pool: &Arc<Pool>, directories: u32, files: u32) -> Result<(
                 created_ms: 1,
                 executable: false,
                 content_type: None,
+                properties: Vec::new(),
                 content: Content::File { size: SIZE, chunk_size: SIZE, extents, hashes: FileHashes::default() },
             }));
         }

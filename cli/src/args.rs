@@ -95,6 +95,10 @@ pub enum Command {
     #[command(subcommand)]
     Config(cmd::config::Args),
     RecoverySheet(cmd::recovery_sheet::Args),
+    Serve(cmd::serve::Args),
+    Api(cmd::serve::ApiArgs),
+    #[command(subcommand)]
+    User(cmd::user::Args),
     Torture(cmd::torture::Args),
     Completions(cmd::completions::Args),
     Version(cmd::version::Args),
@@ -126,6 +130,9 @@ impl Command {
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",
+            Self::Serve(_) => "serve",
+            Self::Api(_) => "api",
+            Self::User(_) => "user",
             Self::Torture(_) => "torture",
             Self::Completions(_) => "completions",
             Self::Version(_) => "version",

@@ -18,12 +18,14 @@ pub mod rebuild;
 pub mod recovery_sheet;
 pub mod remotes;
 pub mod repair;
+pub mod serve;
 pub mod stat;
 pub mod status;
 pub mod torture;
 mod transfer;
 pub mod trash;
 pub mod upload;
+pub mod user;
 pub mod verify;
 pub mod version;
 mod words;
@@ -61,6 +63,9 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,
+        Command::Serve(args) => serve::run(args, context).await,
+        Command::Api(args) => serve::api(args, context).await,
+        Command::User(args) => user::run(args, context).await,
         Command::Torture(args) => torture::run(args, context).await,
         Command::Completions(args) => completions::run(&args, context),
         Command::Version(_) => version::run(context),

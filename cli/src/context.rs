@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rclonepool_core::config::redact_remote;
+use rclonepool_core::config::{LogLevel, redact_remote};
 use rclonepool_core::journal::RemoteStatus;
 use rclonepool_core::pool::OpenOptions;
 use rclonepool_core::{Config, Error, ErrorKind, Monitor, Pool, Result};
@@ -18,6 +18,7 @@ use crate::ui::{Ui, describe_all};
 const PATIENCE: Duration = Duration::from_secs(2);
 
 /// What every command works with.
+#[derive(Clone)]
 pub struct Context {
     pub ui: Arc<Ui>,
     pub global: Global,
@@ -46,14 +47,22 @@ impl Context {
     /// # Errors
     /// `Config`: there is none, or it is wrong.
     pub fn config(&self) -> Result<Config> {
+        self.config_for(LogLevel::Warning)
+    }
+
+    /// As [`Context::config`], with another level of the log where neither file nor command line says one.
+    ///
+    /// # Errors
+    /// As [`Context::config`].
+    pub fn config_for(&self, level: LogLevel) -> Result<Config> {
         let path = self.config_path()?;
         let config = Config::load(&path).map_err(|error| match error.kind() {
             ErrorKind::NotFound => first_run(&path),
             _ => error,
         })?;
         let config = self.localise(config)?;
-        let given = config.given.contains("log_level").then_some(config.log_level);
-        log::start(&self.ui, self.global.verbose, given);
+        let level = if config.given.contains("log_level") { config.log_level } else { level };
+        log::start(&self.ui, self.global.verbose, level);
         if !config.show_progress {
             self.ui.hide_progress();
         }

@@ -10,16 +10,15 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
 
 use crate::ui::Ui;
 
-/// Starts logging. `configured` is `log_level` where the file gives it; `-v` asks for more, and
-/// without either warnings are what a user wants to see. Starting twice changes nothing.
-pub fn start(ui: &Arc<Ui>, verbose: u8, configured: Option<LogLevel>) {
+/// Starts logging at a level, unless `-v` asks for more. Starting twice changes nothing.
+pub fn start(ui: &Arc<Ui>, verbose: u8, level: LogLevel) {
     let asked = match verbose {
         0 => None,
         1 => Some(LogLevel::Info),
         2 => Some(LogLevel::Debug),
         _ => Some(LogLevel::Trace),
     };
-    let level = match asked.or(configured).unwrap_or(LogLevel::Warning) {
+    let level = match asked.unwrap_or(level) {
         LogLevel::Off => return,
         LogLevel::Error => Level::ERROR,
         LogLevel::Warning => Level::WARN,

@@ -24,6 +24,8 @@ pub fn watch(ui: &Arc<Ui>) -> CancellationToken {
 }
 
 #[cfg(unix)]
+pub use unix::Hangups;
+#[cfg(unix)]
 use unix::Signals;
 #[cfg(unix)]
 mod unix {
@@ -45,8 +47,26 @@ mod unix {
             }
         }
     }
+
+    /// SIGHUP: read the configuration again.
+    pub struct Hangups(Option<Signal>);
+
+    impl Hangups {
+        pub fn new() -> Self {
+            Self(signal(SignalKind::hangup()).ok())
+        }
+
+        pub async fn next(&mut self) {
+            match &mut self.0 {
+                Some(signals) => drop(signals.recv().await),
+                None => std::future::pending().await,
+            }
+        }
+    }
 }
 
+#[cfg(not(unix))]
+pub use portable::Hangups;
 #[cfg(not(unix))]
 use portable::Signals;
 #[cfg(not(unix))]
@@ -63,6 +83,19 @@ mod portable {
             if tokio::signal::ctrl_c().await.is_err() {
                 std::future::pending::<()>().await;
             }
+        }
+    }
+
+    /// There is no such signal here.
+    pub struct Hangups;
+
+    impl Hangups {
+        pub fn new() -> Self {
+            Self
+        }
+
+        pub async fn next(&mut self) {
+            std::future::pending().await
         }
     }
 }

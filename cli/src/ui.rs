@@ -26,6 +26,8 @@ pub struct Ui {
     progress: AtomicBool,
     /// Whether standard output carries a file's content.
     content: AtomicBool,
+    /// Whether the log is JSON lines.
+    json_log: AtomicBool,
     bar: Mutex<Option<ProgressBar>>,
     command: &'static str,
 }
@@ -56,6 +58,7 @@ impl Ui {
             color,
             progress: AtomicBool::new(!global.no_progress && !global.quiet),
             content: AtomicBool::new(false),
+            json_log: AtomicBool::new(false),
             bar: Mutex::new(None),
             command,
         }
@@ -69,6 +72,11 @@ impl Ui {
     /// From now on standard output carries a file's content: JSON lines go to standard error.
     pub fn stdout_is_content(&self) {
         self.content.store(true, Ordering::Relaxed);
+    }
+
+    /// From now on the log is JSON lines with times, for those who collect logs.
+    pub fn log_as_json(&self) {
+        self.json_log.store(true, Ordering::Relaxed);
     }
 
     pub fn mode(&self) -> Mode {
@@ -147,6 +155,12 @@ impl Ui {
     pub fn log(&self, level: &str, message: &str) {
         if self.quiet && level != "error" {
             return;
+        }
+        if self.json_log.load(Ordering::Relaxed) {
+            let time = jiff::Timestamp::now();
+            let time = format!("{time:.3}");
+            let line = json!({"message_type": "log", "time": time, "level": level, "message": message});
+            return self.stderr(&line.to_string());
         }
         if self.json {
             return self.stderr(&json!({"message_type": "log", "level": level, "message": message}).to_string());

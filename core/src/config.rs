@@ -26,6 +26,7 @@ mod label;
 mod load;
 mod show;
 mod types;
+mod users;
 mod validate;
 
 pub mod edit;
@@ -40,6 +41,7 @@ pub use label::{RemoteKind, redact_remote};
 pub use load::Problem;
 pub use show::Notice;
 pub use types::{AuthMethod, AuthMethods, ByteSize, Chunker, FileHash, LogLevel, RemoteLimits};
+pub use users::{TokenSettings, UserSettings};
 
 /// The settings of a pool, as the configuration file gives them.
 ///
@@ -287,6 +289,31 @@ pub struct Config {
     #[schemars(extend("x-allowed" = "a map of user names to Argon2id hashes made by `rclonepool user add NAME`"))]
     pub webdav_users: BTreeMap<String, String>,
 
+    /// What the servers' users may do, their quotas, their own pools and their tokens. Set by `rclonepool user`.
+    #[schemars(extend("x-allowed" = "a map of user names to objects of config (the configuration of the user's own pool; left out: this one), quota (a size), quota_files, read_only, tokens"))]
+    pub users: BTreeMap<String, UserSettings>,
+
+    /// Path below which a reverse proxy offers the servers, such as `/pool`; whether the proxy takes it off or not.
+    #[schemars(length(max = 200), regex(pattern = "^(/[A-Za-z0-9._~-]+)*$"))]
+    #[schemars(extend("x-allowed" = "empty, or a path that begins with / and does not end with it"))]
+    pub server_base_path: String,
+
+    /// Reverse proxies whose `X-Forwarded-*` headers are believed.
+    #[schemars(extend("x-allowed" = "a list of IP addresses"))]
+    pub trusted_proxies: Vec<std::net::IpAddr>,
+
+    /// Web pages of other origins that may use the REST API.
+    #[schemars(extend("x-allowed" = "a list of origins, such as https://app.example"))]
+    pub cors_origins: Vec<String>,
+
+    /// How long a stopping server waits for requests and jobs that are under way, before it breaks them off.
+    #[schemars(range(min = 0, max = 3_600), extend("x-unit" = "seconds"))]
+    pub shutdown_timeout: u64,
+
+    /// How often a server looks for what other machines wrote.
+    #[schemars(range(min = 1, max = 86_400), extend("x-unit" = "seconds"))]
+    pub sync_interval: u64,
+
     /// Whether the servers speak HTTPS.
     pub enable_https: bool,
 
@@ -312,6 +339,10 @@ pub struct Config {
     #[schemars(range(min = 1, max = 65_535))]
     pub api_server_port: u16,
 
+    /// Directories of the server's machine that the REST API may read files from (`local_path`, `local_source`).
+    #[schemars(extend("x-allowed" = "a list of absolute paths, or such that begin with ~/"))]
+    pub api_local_roots: Vec<PathBuf>,
+
     /// Whether plugins are loaded; each must be enabled, too.
     pub enable_plugins: bool,
 
@@ -325,6 +356,10 @@ pub struct Config {
 
     /// Whether `serve` offers metrics for Prometheus.
     pub enable_metrics: bool,
+
+    /// Address the metrics are offered on.
+    #[schemars(length(min = 1, max = 253), extend("x-allowed" = "an IP address or a host name, without a port"))]
+    pub metrics_host: String,
 
     /// Port of the metrics.
     #[schemars(range(min = 1, max = 65_535))]
@@ -398,6 +433,12 @@ impl Default for Config {
             webdav_port: 8080,
             webdav_auth_method: AuthMethods::default(),
             webdav_users: BTreeMap::new(),
+            users: BTreeMap::new(),
+            server_base_path: String::new(),
+            trusted_proxies: Vec::new(),
+            cors_origins: Vec::new(),
+            shutdown_timeout: 30,
+            sync_interval: 60,
             enable_https: false,
             ssl_cert_file: None,
             ssl_key_file: None,
@@ -405,10 +446,12 @@ impl Default for Config {
             enable_api_server: false,
             api_server_host: "127.0.0.1".into(),
             api_server_port: 8081,
+            api_local_roots: Vec::new(),
             enable_plugins: true,
             plugins_dir: "~/.config/rclonepool/plugins".into(),
             log_level: LogLevel::Info,
             enable_metrics: false,
+            metrics_host: "127.0.0.1".into(),
             metrics_port: 9090,
             given: BTreeSet::new(),
         }

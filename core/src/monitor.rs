@@ -50,6 +50,15 @@ pub enum Event {
         /// What.
         message: String,
     },
+    /// What was found damaged was rebuilt, in the background.
+    Healed {
+        /// Shards put anew.
+        shards: u64,
+        /// Chunks they belong to.
+        chunks: u64,
+        /// Chunks that could not be healed.
+        failed: u64,
+    },
     /// The pool's health, when it is first known and whenever it has changed.
     Health {
         /// The worst state of any file.

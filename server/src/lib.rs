@@ -1,35 +1,33 @@
-//! The HTTP face of rclonepool.
+//! The server: one process that offers pools by WebDAV, REST, WebSocket and as metrics.
 //!
-//! A library: it gives an [`axum::Router`] and leaves listening, TLS and shutting down to the
-//! program that embeds it. Today the router answers `/healthz`; WebDAV and the REST API will join
-//! it here.
+//! A library: it prints nothing, ends no process and reads no environment. [`Server::builder`] takes a
+//! configuration, and pools where they are open already; [`Server::addresses`] tells what it listens on;
+//! [`Server::reload`] takes a changed configuration; [`Server::shutdown`] ends it in order.
 #![forbid(unsafe_code)]
 
+mod api;
+mod app;
+mod auth;
 pub mod content;
 pub mod dav;
+mod front;
+mod guard;
+mod hub;
+mod jobs;
+mod metrics;
+mod path;
 mod principal;
+mod problem;
+mod routes;
+mod server;
 pub mod status;
+mod tenant;
+mod tls;
+mod transfer;
+mod ws;
 
-use axum::routing::get;
-use axum::{Json, Router};
-
+pub use api::document;
+pub use app::{Files, Loader};
+pub use auth::{hash_password, new_token};
 pub use principal::{Principal, Quota, Room};
-
-/// The answer of `/healthz`.
-#[derive(Debug, serde::Serialize)]
-pub struct Health {
-    /// Always `ok`: the process answers. It says nothing about remotes.
-    pub status: &'static str,
-    /// The version of rclonepool.
-    pub version: &'static str,
-}
-
-/// Everything the server answers. `/healthz` needs no sign-in: supervisors and load balancers ask it.
-pub fn router() -> Router {
-    Router::new().route("/healthz", get(healthz))
-}
-
-/// Whether the process is alive.
-pub async fn healthz() -> Json<Health> {
-    Json(Health { status: "ok", version: env!("CARGO_PKG_VERSION") })
-}
+pub use server::{Address, Builder, Face, Server};

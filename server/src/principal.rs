@@ -1,8 +1,8 @@
 //! Who asks, and what they may.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
+use parking_lot::Mutex;
 use rclonepool_core::{Error, ErrorKind, Pool, Result};
 
 /// Who asks, and for which pool. The sign-in layer puts one into the extensions of each request; who answers looks
@@ -26,8 +26,17 @@ pub struct Quota {
     bytes_max: u64,
     /// Files that may be stored.
     files_max: u64,
-    bytes: AtomicU64,
-    files: AtomicU64,
+    used: Mutex<Used>,
+}
+
+#[derive(Debug, Default)]
+struct Used {
+    bytes: u64,
+    files: u64,
+    /// Uploads on their way.
+    rooms: u64,
+    /// How many uploads began or ended.
+    changes: u64,
 }
 
 /// Room that an upload has. It is given back when this is dropped before [`Room::keep`].
@@ -42,7 +51,7 @@ pub struct Room {
 impl Quota {
     /// A limit of so many bytes and files, of which so many are used.
     pub fn new(bytes_max: u64, files_max: u64, bytes: u64, files: u64) -> Self {
-        Self { bytes_max, files_max, bytes: AtomicU64::new(bytes), files: AtomicU64::new(files) }
+        Self { bytes_max, files_max, used: Mutex::new(Used { bytes, files, ..Used::default() }) }
     }
 
     /// Reserves room for one file of at least `bytes`.
@@ -57,16 +66,22 @@ impl Quota {
     ///
     /// # Errors
     /// `Full` when that would be more than the user may store.
-    pub fn reserve_files(self: &Arc<Self>, files: u64, bytes: u64) -> Result<Room> {
-        take(&self.files, files, self.files_max, "files")?;
-        let mut room = Room { quota: self.clone(), files, bytes: 0, is_kept: false };
-        room.grow(bytes)?;
-        Ok(room)
+    pub fn reserve_files(self: &Arc<Self>, more: u64, bytes: u64) -> Result<Room> {
+        {
+            let mut used = self.used.lock();
+            let files = fits(used.files, more, self.files_max, "files")?;
+            used.bytes = fits(used.bytes, bytes, self.bytes_max, "bytes")?;
+            used.files = files;
+            used.rooms += 1;
+            used.changes += 1;
+        }
+        Ok(Room { quota: self.clone(), files: more, bytes, is_kept: false })
     }
 
     /// What is used: bytes and files.
     pub fn used(&self) -> (u64, u64) {
-        (self.bytes.load(Ordering::Relaxed), self.files.load(Ordering::Relaxed))
+        let used = self.used.lock();
+        (used.bytes, used.files)
     }
 
     /// The limits: bytes and files.
@@ -74,10 +89,26 @@ impl Quota {
         (self.bytes_max, self.files_max)
     }
 
-    /// Notes what is used by a new count, when no upload is on its way.
-    pub fn recount(&self, bytes: u64, files: u64) {
-        self.bytes.store(bytes, Ordering::Relaxed);
-        self.files.store(files, Ordering::Relaxed);
+    /// Notes what is used by a new count, unless uploads are on their way or ended while it was made: what they
+    /// store would be counted twice, or not at all. Gives back whether it was noted.
+    ///
+    /// # Errors
+    /// Those of the count, which gives bytes and files.
+    pub fn recount(&self, count: impl FnOnce() -> Result<(u64, u64)>) -> Result<bool> {
+        let before = {
+            let used = self.used.lock();
+            if used.rooms > 0 {
+                return Ok(false);
+            }
+            used.changes
+        };
+        let (bytes, files) = count()?;
+        let mut used = self.used.lock();
+        if used.changes != before {
+            return Ok(false);
+        }
+        (used.bytes, used.files) = (bytes, files);
+        Ok(true)
     }
 }
 
@@ -87,7 +118,8 @@ impl Room {
     /// # Errors
     /// `Full` when that would be more than the user may store.
     pub fn grow(&mut self, bytes: u64) -> Result<()> {
-        take(&self.quota.bytes, bytes, self.quota.bytes_max, "bytes")?;
+        let mut used = self.quota.used.lock();
+        used.bytes = fits(used.bytes, bytes, self.quota.bytes_max, "bytes")?;
         self.bytes += bytes;
         Ok(())
     }
@@ -100,18 +132,57 @@ impl Room {
 
 impl Drop for Room {
     fn drop(&mut self) {
+        let mut used = self.quota.used.lock();
+        used.rooms -= 1;
+        used.changes += 1;
         if !self.is_kept {
-            self.quota.bytes.fetch_sub(self.bytes, Ordering::Relaxed);
-            self.quota.files.fetch_sub(self.files, Ordering::Relaxed);
+            used.bytes = used.bytes.saturating_sub(self.bytes);
+            used.files = used.files.saturating_sub(self.files);
         }
     }
 }
 
-fn take(used: &AtomicU64, more: u64, max: u64, what: &str) -> Result<()> {
-    let fits = |used: u64| used.checked_add(more).filter(|sum| *sum <= max);
-    match used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, fits) {
-        Ok(_) => Ok(()),
-        Err(_) => Err(Error::new(ErrorKind::Full, format!("the user's quota of {max} {what} is used up"))
-            .hint("delete files and empty the trash, or ask for a larger quota")),
+fn fits(used: u64, more: u64, max: u64, what: &str) -> Result<u64> {
+    used.checked_add(more).filter(|sum| *sum <= max).ok_or_else(|| {
+        Error::new(ErrorKind::Full, format!("the user's quota of {max} {what} is used up"))
+            .hint("delete files and empty the trash, or ask for a larger quota")
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn uploads_at_once_cannot_overshoot() {
+        let quota = Arc::new(Quota::new(100, 3, 0, 0));
+        let first = quota.reserve(60).unwrap();
+        assert_eq!(quota.reserve(60).unwrap_err().kind(), ErrorKind::Full);
+        assert_eq!(quota.used(), (60, 1), "what was refused takes nothing");
+        let mut second = quota.reserve(0).unwrap();
+        second.grow(40).unwrap();
+        assert_eq!(second.grow(1).unwrap_err().kind(), ErrorKind::Full);
+        drop(first);
+        assert_eq!(quota.used(), (40, 1));
+        second.keep();
+        let rooms: Vec<_> = (0..2).map(|_| quota.reserve(0).unwrap()).collect();
+        assert_eq!(quota.reserve(0).unwrap_err().kind(), ErrorKind::Full, "files");
+        drop(rooms);
+        assert_eq!(quota.used(), (40, 1));
+    }
+
+    #[test]
+    fn a_count_made_beside_an_upload_is_not_believed() {
+        let quota = Arc::new(Quota::new(100, 10, 0, 0));
+        let room = quota.reserve(10).unwrap();
+        assert!(!quota.recount(|| Ok((0, 0))).unwrap());
+        room.keep();
+        let beside = quota.recount(|| {
+            quota.reserve(5)?.keep();
+            Ok((10, 1))
+        });
+        assert!(!beside.unwrap(), "an upload began and ended meanwhile");
+        assert!(quota.recount(|| Ok((1, 1))).unwrap());
+        assert_eq!(quota.used(), (1, 1));
     }
 }

@@ -9,6 +9,7 @@ pub mod cli;
 pub mod home;
 pub mod rclone;
 pub mod repository;
+pub mod served;
 pub mod shell;
 pub mod wrapper;
 

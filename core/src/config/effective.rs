@@ -116,6 +116,8 @@ impl Config {
         let optional =
             [&mut self.temp_dir, &mut self.rclone_config_file, &mut self.ssl_cert_file, &mut self.ssl_key_file];
         optional.into_iter().flatten().for_each(expand);
+        self.api_local_roots.iter_mut().for_each(expand);
+        self.users.values_mut().filter_map(|user| user.config.as_mut()).for_each(expand);
         [&mut self.rclone_binary, &mut self.manifest_cache_dir, &mut self.plugins_dir].into_iter().for_each(expand);
         let home = home.to_string_lossy();
         let label = |text: &str| match text.strip_prefix('~') {

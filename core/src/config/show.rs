@@ -30,16 +30,7 @@ const fn unbuilt(key: &'static str, on: fn(&Config) -> bool, message: &'static s
 
 /// The keys that are read and checked but have no effect in this version. Whoever builds one of
 /// them deletes its line.
-const UNBUILT: [Unbuilt; 8] = [
-    unbuilt("webdav_auth_method", |c| !c.webdav_auth_method.is_none(), "there is no server to sign in to"),
-    unbuilt("webdav_users", |c| !c.webdav_users.is_empty(), "there is no server to sign in to"),
-    unbuilt("enable_https", |c| c.enable_https, "there is no server"),
-    unbuilt("enable_webui", |c| c.enable_webui, "there is no web page"),
-    unbuilt("enable_api_server", |c| c.enable_api_server, "there is no REST server"),
-    unbuilt("enable_plugins", |c| c.enable_plugins, "plugins are not loaded"),
-    unbuilt("enable_metrics", |c| c.enable_metrics, "there are no metrics"),
-    unbuilt("ssl_cert_file", |c| c.ssl_cert_file.is_some(), "there is no server"),
-];
+const UNBUILT: [Unbuilt; 1] = [unbuilt("enable_plugins", |c| c.enable_plugins, "plugins are not loaded")];
 
 impl Config {
     /// What the user should know: each key that is switched on, by the file or against its default,
@@ -61,8 +52,17 @@ impl Config {
         for hash in shown.webdav_users.values_mut() {
             *hash = HIDDEN.into();
         }
+        let mut tokens: Vec<(String, usize)> = Vec::new();
+        for (name, user) in &shown.users {
+            tokens.push((name.clone(), user.tokens.len()));
+        }
         shown.rclone_flags = flags::masked(&self.rclone_flags);
         let mut value = serde_json::to_value(&shown).unwrap_or(Value::Null);
+        for (name, count) in tokens {
+            for at in 0..count {
+                value["users"][&name]["tokens"][at]["sha256"] = HIDDEN.into();
+            }
+        }
         for key in ["remotes", "crypt_remotes"] {
             for label in value.get_mut(key).and_then(Value::as_array_mut).into_iter().flatten() {
                 *label = Value::String(redact_remote(label.as_str().unwrap_or_default()));

@@ -5,12 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::forms::{is_argon2id, is_host, is_rooted};
+use super::forms::{is_argon2id, is_base_path, is_host, is_origin, is_rooted, is_user};
 use super::load::shown;
 use super::{Config, RemoteKind, flags, keys, label, redact_remote};
 use crate::redundancy::{Redundancy, RedundancyMode};
 
 const WINDOWS: bool = cfg!(windows);
+
+const NO_USER: &str = "not a user's name: allowed are 1 to 255 bytes without ':' and control characters";
 
 /// A broken rule.
 pub(super) struct Finding {
@@ -24,7 +26,7 @@ pub(super) struct Finding {
 
 /// Whether a key's values are never shown.
 pub(super) fn is_secret(key: &str) -> bool {
-    matches!(key, "webdav_users" | "rclone_flags")
+    matches!(key, "webdav_users" | "users" | "rclone_flags")
 }
 
 /// Every rule `config` breaks.
@@ -322,7 +324,11 @@ impl Check<'_> {
 
     fn network(&mut self) {
         let config = self.config;
-        let hosts = [("webdav_host", &config.webdav_host), ("api_server_host", &config.api_server_host)];
+        let hosts = [
+            ("webdav_host", &config.webdav_host),
+            ("api_server_host", &config.api_server_host),
+            ("metrics_host", &config.metrics_host),
+        ];
         for (key, host) in hosts {
             if !is_host(host) {
                 self.refuse(key, key, host);
@@ -332,13 +338,24 @@ impl Check<'_> {
             let every = |host: &str| matches!(host, "0.0.0.0" | "::" | "[::]");
             a == b || every(a) || every(b)
         };
-        // `serve` and the other servers of its process; metrics have no key for their host.
+        for root in &config.api_local_roots {
+            if !is_rooted(root) {
+                self.refuse("api_local_roots", "api_local_roots", &root.to_string_lossy());
+            }
+        }
+        for origin in config.cors_origins.iter().filter(|origin| !is_origin(origin)) {
+            self.refuse("cors_origins", "cors_origins", origin);
+        }
+        if !is_base_path(&config.server_base_path) {
+            self.refuse("server_base_path", "server_base_path", &config.server_base_path);
+        }
+        // `serve` and the other servers of its process.
         let mut used: Vec<(&'static str, u16, &str)> = vec![("webdav_port", config.webdav_port, &config.webdav_host)];
         if config.enable_api_server {
             used.push(("api_server_port", config.api_server_port, &config.api_server_host));
         }
         if config.enable_metrics {
-            used.push(("metrics_port", config.metrics_port, "0.0.0.0"));
+            used.push(("metrics_port", config.metrics_port, &config.metrics_host));
         }
         if let (true, Some(port)) = (config.enable_rclone_daemon, config.rclone_daemon_port) {
             used.push(("rclone_daemon_port", port, "127.0.0.1"));
@@ -352,12 +369,25 @@ impl Check<'_> {
     }
 
     fn users(&mut self) {
+        for (name, user) in &self.config.users {
+            let path = format!("users.{}", shown(name));
+            if !is_user(name) {
+                self.report(&["users"], path.clone(), NO_USER);
+            }
+            if user.config.as_ref().is_some_and(|config| !is_rooted(config)) {
+                self.report(&["users"], format!("{path}.config"), "must be an absolute path, or begin with ~/");
+            }
+            let mut ids: Vec<&str> = user.tokens.iter().map(|token| token.id.as_str()).collect();
+            ids.sort_unstable();
+            if ids.windows(2).any(|two| two[0] == two[1]) || ids.iter().any(|id| id.is_empty()) {
+                self.report(&["users"], format!("{path}.tokens"), "every token needs an id of its own");
+            }
+        }
         for (name, hash) in &self.config.webdav_users {
             let shown_name = shown(name);
             let path = format!("webdav_users.{shown_name}");
-            if name.is_empty() || name.len() > 255 || name.contains(':') || name.chars().any(char::is_control) {
-                let message = "not a user's name: allowed are 1 to 255 bytes without ':' and control characters";
-                self.report(&["webdav_users"], path.clone(), message);
+            if !is_user(name) {
+                self.report(&["webdav_users"], path.clone(), NO_USER);
             }
             if !is_argon2id(hash) {
                 let message = format!(

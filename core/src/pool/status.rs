@@ -75,15 +75,37 @@ pub struct RemoteReport {
     pub usage: Usage,
 }
 
+/// What a pool holds.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    /// Files.
+    pub files: u64,
+    /// Their bytes, before redundancy.
+    pub bytes: u64,
+    /// Versions in the trash.
+    pub trash_versions: u64,
+    /// Their bytes, before redundancy.
+    pub trash_bytes: u64,
+}
+
 impl Pool {
+    /// What the pool holds, the trash apart, as far as this machine knows; asks no remote.
+    ///
+    /// # Errors
+    /// Those of the index.
+    pub fn tally(&self) -> Result<Tally> {
+        let (files, bytes) = self.index.totals()?;
+        let (trash_versions, trash_bytes) = self.index.trash_totals(&self.keep_by()?)?;
+        Ok(Tally { files, bytes, trash_versions, trash_bytes })
+    }
+
     /// The pool at a glance; asks each online remote for its usage.
     ///
     /// # Errors
     /// Those of the index.
     pub async fn status(&self) -> Result<PoolStatus> {
         let view = self.view().await;
-        let (files, bytes) = self.index.totals()?;
-        let (trash_versions, trash_bytes) = self.index.trash_totals(&self.keep_by()?)?;
+        let Tally { files, bytes, trash_versions, trash_bytes } = self.tally()?;
         let (compressed_bytes, compressed_stored) = self.index.compressed_totals()?;
         let sharing = self.index.sharing()?;
         let deduplicated_bytes = (sharing.logical - sharing.unique).min(bytes);

@@ -16,6 +16,7 @@ mod metrics;
 mod pace;
 mod retry;
 mod timeout;
+mod timing;
 
 use std::sync::Arc;
 
@@ -25,6 +26,7 @@ pub use metrics::{Latency, Metrics, MetricsRemote, MetricsSnapshot, Verb};
 pub use pace::{PaceOptions, PaceRemote, Rate};
 pub use retry::{RetryOptions, RetryRemote};
 pub use timeout::{TimeoutOptions, TimeoutRemote};
+pub use timing::{BOUNDS, Timing, TimingSnapshot};
 
 use super::SharedRemote;
 use crate::env::SharedEnv;

@@ -12,4 +12,5 @@ mod journal;
 mod placement;
 mod rclone;
 mod reading;
+mod server;
 mod transfer;

@@ -16,6 +16,7 @@ mod membership;
 mod over_rclone;
 mod paths;
 mod rebuild;
+mod serve;
 mod torture;
 mod transfer;
 mod verify;

@@ -11,3 +11,5 @@ mod main_job;
 mod rclone_remotes;
 mod reader;
 mod repository;
+#[cfg(unix)]
+mod rest_schema;

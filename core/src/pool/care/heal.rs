@@ -10,7 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::index::{Damage, Finding};
 use crate::journal::record::Place;
-use crate::monitor::Monitor;
+use crate::monitor::{Event, Monitor};
 use crate::pool::Pool;
 
 /// Reads that meet one bad shard soon meet others: they are healed together.
@@ -85,12 +85,14 @@ impl Pool {
                 let Some(pool) = pool.upgrade() else { return };
                 match pool.heal_noted(&Monitor::default()).await {
                     Ok(done) if done == RebuildReport::default() => {}
-                    Ok(done) => monitor.notice(format!(
-                        "healed {} shards of {} chunks; {} chunks failed",
-                        done.shards,
-                        done.chunks,
-                        done.failed + done.unrecoverable
-                    )),
+                    Ok(done) => {
+                        let failed = done.failed + done.unrecoverable;
+                        monitor.event(&Event::Healed { shards: done.shards, chunks: done.chunks, failed });
+                        monitor.notice(format!(
+                            "healed {} shards of {} chunks; {failed} chunks failed",
+                            done.shards, done.chunks
+                        ));
+                    }
                     Err(error) => monitor.notice(format!("healing was put off: {error}")),
                 }
             }

@@ -11,6 +11,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use serde::Serialize;
 use tokio::time::Instant;
 
+use super::timing::{Timing, TimingSnapshot};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::{Body, ByteStream, ObjectMeta, Remote, SharedRemote, Usage};
 
@@ -47,6 +48,7 @@ pub struct Metrics {
     // Errors are rare, and so are answers beside the work they take: a lock is cheap enough.
     errors: Mutex<HashMap<ErrorKind, u64>>,
     latency: Mutex<Option<Latency>>,
+    timing: [Timing; Verb::ALL.len()],
 }
 
 /// [`Metrics`] at one moment. Counters never fall while the process lives.
@@ -64,6 +66,8 @@ pub struct MetricsSnapshot {
     pub errors: HashMap<ErrorKind, u64>,
     /// How long the remote takes to answer; `None` before its first answer.
     pub latency: Option<Latency>,
+    /// How long the calls took that succeeded, by verb; a get until its first bytes.
+    pub timing: BTreeMap<Verb, TimingSnapshot>,
 }
 
 /// The time from a stat, delete or get to its answer (of a get: to its first bytes), smoothed.
@@ -105,6 +109,7 @@ impl Metrics {
             bytes_down: self.bytes_down.load(Relaxed),
             errors: self.errors.lock().unwrap_or_else(PoisonError::into_inner).clone(),
             latency: self.latency(),
+            timing: Verb::ALL.iter().zip(&self.timing).map(|(verb, t)| (*verb, t.snapshot())).collect(),
         }
     }
 
@@ -115,6 +120,12 @@ impl Metrics {
 
     fn failed(&self, error: &Error) {
         *self.errors.lock().unwrap_or_else(PoisonError::into_inner).entry(error.kind()).or_default() += 1;
+    }
+
+    /// A get has its first bytes.
+    fn began(&self, since: Instant) {
+        self.timing[Verb::Get as usize].add(since.elapsed());
+        self.answered(since);
     }
 
     fn answered(&self, since: Instant) {
@@ -156,8 +167,12 @@ impl MetricsRemote {
         let (_running, since) = (self.begin(verb), Instant::now());
         let result = call.await;
         match &result {
-            Ok(_) if matches!(verb, Verb::Stat | Verb::Delete) => self.metrics.answered(since),
-            Ok(_) => {}
+            Ok(_) => {
+                self.metrics.timing[verb as usize].add(since.elapsed());
+                if matches!(verb, Verb::Stat | Verb::Delete) {
+                    self.metrics.answered(since);
+                }
+            }
             Err(error) => self.metrics.failed(error),
         }
         result
@@ -187,9 +202,9 @@ impl Remote for MetricsRemote {
                 Some(Err(error)) => metrics.failed(error),
                 Some(Ok(piece)) => {
                     metrics.bytes_down.fetch_add(piece.len() as u64, Relaxed);
-                    since.take().into_iter().for_each(|since| metrics.answered(since));
+                    since.take().into_iter().for_each(|since| metrics.began(since));
                 }
-                None => since.take().into_iter().for_each(|since| metrics.answered(since)),
+                None => since.take().into_iter().for_each(|since| metrics.began(since)),
             }
             item.map(|item| (item, (stream, running, since)))
         })
@@ -265,6 +280,8 @@ mod tests {
         assert_eq!(seen.errors, HashMap::from([(ErrorKind::NotFound, 1), (ErrorKind::Unavailable, 2)]));
         let latency = seen.latency.unwrap();
         assert!((latency.mean_ms - 100.0).abs() < 2.0, "{latency:?}");
+        let timed: Vec<u64> = seen.timing.values().map(|timing| timing.counts.iter().sum()).collect();
+        assert_eq!(timed, [1, 1, 1, 0, 1, 0], "those that succeeded");
         let json = serde_json::to_value(&seen).unwrap();
         assert_eq!((&json["operations"]["put"], &json["errors"]["not_found"]), (&1.into(), &1.into()));
     }

@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 38] = [
+const COMMANDS: [&[&str]; 49] = [
     &[],
     &["init"],
     &["upload"],
@@ -38,6 +38,17 @@ const COMMANDS: [&[&str]; 38] = [
     &["config", "validate"],
     &["config", "path"],
     &["recovery-sheet"],
+    &["serve"],
+    &["api"],
+    &["user"],
+    &["user", "add"],
+    &["user", "passwd"],
+    &["user", "remove"],
+    &["user", "list"],
+    &["user", "token"],
+    &["user", "token", "add"],
+    &["user", "token", "list"],
+    &["user", "token", "revoke"],
     &["torture"],
     &["completions"],
     &["version"],
