@@ -175,7 +175,7 @@ impl StoredReader {
                 let needed = if self.is_long() { bytes } else { layout.unit.into() };
                 let is_slow = self.pool.speeds.is_slow(place.remote, needed);
                 available.push((is_slow, self.pool.placement.load(place.remote) + rebuilding, index));
-                if is_slow && self.bytes(index, self.row, self.row) > 0 && self.pool.speeds.is_probed(place.remote) {
+                if is_slow && self.pool.speeds.is_probed(place.remote) {
                     self.probe(place, remote);
                 }
             }

@@ -201,7 +201,7 @@ async fn healthy_remotes_are_asked_for_a_tenth_more_at_most() {
 #[tokio::test(start_paused = true)]
 async fn a_stream_that_stalls_is_replaced() {
     for mode in ["parity:3+1", "parity:4+1"] {
-        let stage = Stage::of(mode, 120).await;
+        let stage = Stage::of(mode, 80).await;
         stage.mib_ms.iter().for_each(|ms| ms.store(200, Relaxed));
         let healthy = stage.download().await;
         let chunk = &stage.pool.stat(&path("/f")).await.unwrap().chunks[0];
@@ -220,7 +220,7 @@ async fn a_stream_that_stalls_is_replaced() {
 
 #[tokio::test(start_paused = true)]
 async fn a_slow_remote_is_no_slow_download() {
-    let stage = Stage::of("parity:3+1", 120).await;
+    let stage = Stage::of("parity:3+1", 80).await;
     stage.mib_ms.iter().for_each(|ms| ms.store(100, Relaxed));
     let healthy = stage.download().await;
     stage.mib_ms[3].store(2000, Relaxed);

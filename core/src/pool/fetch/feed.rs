@@ -281,7 +281,7 @@ impl StoredReader {
     ) -> Option<(Place, SharedRemote)> {
         let view = self.pool.view().await;
         let unit = self.bytes(index, row, row);
-        let mut slow = None;
+        let mut slow: Option<(Place, SharedRemote)> = None;
         for place in self.chunk.shards.iter().filter(|p| usize::from(p.index) == index && Some(**p) != taken) {
             let is_barred = |(bad, trouble, _): &(Place, Trouble, Error)| {
                 bad == place && trouble.bars(row, resort == Resort::Damaged)
@@ -291,6 +291,9 @@ impl StoredReader {
             }
             if let Some(remote) = view.handle(place.remote, self.pool.journal.remotes()) {
                 if !self.pool.speeds.is_slow(place.remote, unit) {
+                    if let Some((slow, remote)) = slow.filter(|(slow, _)| self.pool.speeds.is_probed(slow.remote)) {
+                        self.probe(slow, remote);
+                    }
                     return Some((*place, remote));
                 }
                 slow = slow.or(Some((*place, remote)));
@@ -343,6 +346,9 @@ impl StoredReader {
     /// Sees how a remote does that others are asked instead of, beside what is read.
     pub(super) fn probe(&self, place: Place, remote: SharedRemote) {
         let (index, row) = (usize::from(place.index), self.row);
+        if self.bytes(index, row, row) == 0 {
+            return;
+        }
         let start = row * u64::from(self.chunk.layout.unit);
         let range = start..start + self.bytes(index, row, row);
         let lengths = unit_checks(&self.chunk, index, row..row + 1);
