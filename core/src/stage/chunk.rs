@@ -1,4 +1,6 @@
-//! Where a file is cut into chunks.
+//! Where a file is cut into chunks: after so many bytes, or where its content says so ([`content`]).
+
+pub mod content;
 
 use std::num::NonZeroU64;
 
