@@ -5,6 +5,7 @@
 //! knows (`local`): which commits it saw where, and uploads it can resume.
 
 mod apply;
+mod duplicates;
 mod findings;
 mod live;
 mod local;
@@ -18,6 +19,7 @@ mod survey;
 mod tests;
 mod waits;
 
+pub use duplicates::Sharing;
 pub use findings::{Damage, Finding};
 pub use live::Killer;
 pub(crate) use live::{Census, Keep, Kept, Lot, ObjectState};
@@ -40,7 +42,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, Stamp};
 
 /// Raised whenever the tables change shape; an index of another version is made anew.
-const SCHEMA: i64 = 7;
+const SCHEMA: i64 = 8;
 /// How long a statement waits for another process's transaction.
 const BUSY: Duration = Duration::from_secs(30);
 /// Statements kept prepared: all there are.
@@ -58,14 +60,16 @@ CREATE TABLE spoiled(remote BLOB NOT NULL, name TEXT NOT NULL, PRIMARY KEY(remot
 CREATE TABLE versions(id INTEGER PRIMARY KEY, path TEXT NOT NULL, stamp BLOB NOT NULL, rev INTEGER NOT NULL,
                       size INTEGER NOT NULL, kind INTEGER NOT NULL, body BLOB NOT NULL, seen INTEGER NOT NULL);
 CREATE INDEX versions_path ON versions(path, stamp, rev);
-CREATE TABLE refs(chunk BLOB NOT NULL, version INTEGER NOT NULL, PRIMARY KEY(chunk, version)) WITHOUT ROWID;
+CREATE TABLE refs(chunk BLOB NOT NULL, version INTEGER NOT NULL, at INTEGER NOT NULL, length INTEGER NOT NULL,
+                  sum INTEGER, PRIMARY KEY(chunk, version)) WITHOUT ROWID;
 CREATE INDEX refs_version ON refs(version);
 CREATE TABLE deleted(path TEXT PRIMARY KEY, of BLOB NOT NULL, stamp BLOB NOT NULL, purge INTEGER NOT NULL,
                      seen INTEGER NOT NULL) WITHOUT ROWID;
 CREATE TABLE live(path TEXT PRIMARY KEY, version INTEGER NOT NULL, size INTEGER NOT NULL, kind INTEGER NOT NULL)
   WITHOUT ROWID;
 CREATE TABLE chunks(chunk BLOB PRIMARY KEY, stamp BLOB NOT NULL, size INTEGER NOT NULL, stored INTEGER NOT NULL,
-                    body BLOB NOT NULL) WITHOUT ROWID;
+                    sha256 BLOB, body BLOB NOT NULL) WITHOUT ROWID;
+CREATE INDEX chunks_content ON chunks(size, sha256);
 CREATE INDEX chunks_compressed ON chunks(size, stored) WHERE stored < size;
 CREATE TABLE shards(chunk BLOB NOT NULL, idx INTEGER NOT NULL, copy INTEGER NOT NULL, stamp BLOB NOT NULL,
                     remote BLOB NOT NULL, nonce BLOB NOT NULL, size INTEGER NOT NULL,

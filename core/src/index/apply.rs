@@ -9,7 +9,7 @@ use crate::env::Moment;
 use crate::error::Result;
 use crate::id::ChunkId;
 use crate::journal::commit::{Commit, CommitName};
-use crate::journal::record::{ChunkRecord, Content, Dropped, Entry, Place, Record, RemoteRecord, canonical};
+use crate::journal::record::{ChunkRecord, Content, Dropped, Entry, Extent, Place, Record, RemoteRecord, canonical};
 
 /// What the index knows of a commit's name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -252,10 +252,19 @@ impl Merge<'_> {
             ],
         )?;
         let version = self.db.last_insert_rowid();
-        for extent in entry.content.extents() {
+        let extents = entry.content.extents();
+        // Only files of one extent share chunks with others part by part.
+        let sum = |extent: &Extent| (extents.len() == 1).then(|| super::duplicates::short(&extent.sha256));
+        for extent in extents {
             self.execute(
-                "INSERT OR IGNORE INTO refs(chunk, version) VALUES(?, ?)",
-                params![id_bytes(extent.chunk.0), version],
+                "INSERT OR IGNORE INTO refs(chunk, version, at, length, sum) VALUES(?, ?, ?, ?, ?)",
+                params![
+                    id_bytes(extent.chunk.0),
+                    version,
+                    signed(extent.chunk_offset),
+                    signed(extent.length),
+                    sum(extent)
+                ],
             )?;
         }
         self.touched.insert(entry.path.as_str().into());
@@ -305,14 +314,16 @@ impl Merge<'_> {
         let mut body = record.clone();
         body.shards.clear();
         self.execute(
-            "INSERT INTO chunks(chunk, stamp, body, size, stored) VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT DO UPDATE
-             SET stamp = ?2, body = ?3, size = ?4, stored = ?5 WHERE (?2, ?3) > (stamp, body)",
+            "INSERT INTO chunks(chunk, stamp, body, size, stored, sha256) VALUES(?1, ?2, ?3, ?4, ?5, ?6)
+             ON CONFLICT DO UPDATE SET stamp = ?2, body = ?3, size = ?4, stored = ?5, sha256 = ?6
+             WHERE (?2, ?3) > (stamp, body)",
             params![
                 id_bytes(record.chunk.0),
                 stamp_bytes(record.stamp),
                 canonical(&body),
                 signed(record.size),
-                signed(record.stored)
+                signed(record.stored),
+                record.sha256.map(|sum| sum.0)
             ],
         )?;
         for place in &record.shards {
