@@ -39,7 +39,7 @@ pub use keys::{KeyDoc, reference};
 pub use label::{RemoteKind, redact_remote};
 pub use load::Problem;
 pub use show::Notice;
-pub use types::{AuthMethod, AuthMethods, ByteSize, FileHash, LogLevel, RemoteLimits};
+pub use types::{AuthMethod, AuthMethods, ByteSize, Chunker, FileHash, LogLevel, RemoteLimits};
 
 /// The settings of a pool, as the configuration file gives them.
 ///
@@ -63,6 +63,10 @@ pub struct Config {
     /// Size of the chunks a file is cut into: the unit of placement and coding.
     #[schemars(range(min = 65_536, max = 4_294_967_296_u64), extend("x-unit" = "bytes"))]
     pub chunk_size: u64,
+
+    /// Where files are cut into chunks: `fixed` after every `chunk_size` bytes, `fastcdc` where their content says so,
+    /// at most `chunk_size` and about a fifth of it, so that what is inserted in a file changes few of its chunks.
+    pub chunker: Chunker,
 
     /// Directory on every remote for shards.
     #[schemars(length(min = 1, max = 200), regex(pattern = "^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$"))]
@@ -337,6 +341,7 @@ impl Default for Config {
             remotes: Vec::new(),
             pool_id: None,
             chunk_size: 104_857_600,
+            chunker: Chunker::Fixed,
             data_prefix: "rclonepool_data".into(),
             manifest_prefix: "rclonepool_manifests".into(),
             use_crypt: false,

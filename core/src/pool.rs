@@ -1,12 +1,13 @@
 //! The pool: what the faces call.
 //!
 //! Drivers, one file each, orchestrate stages, remotes and the journal: `store` puts one chunk,
-//! `upload` and `tree` make files of chunks, `together` lets small uploads share them, `fetch` reads chunks, `download` makes local
+//! `upload` and `tree` make files of chunks, `duplicates` finds what is stored already, `together` lets small uploads share chunks, `fetch` reads chunks, `download` makes local
 //! files of them, `read` gives out any range, `namespace` lists, moves and deletes, `members` changes who belongs to the pool.
 
 pub mod care;
 mod direct;
 mod download;
+mod duplicates;
 mod fetch;
 mod group;
 mod hashes;
@@ -91,6 +92,10 @@ pub struct Settings {
     pub auto_heal: bool,
     /// Skip the upload of what is there already.
     pub duplicate_detection: bool,
+    /// Store content that the pool has once.
+    pub deduplication: bool,
+    /// Where new files are cut into chunks.
+    pub chunker: crate::config::Chunker,
     /// How long deleted and overwritten versions stay restorable, in hours.
     pub trash_hours: u64,
     /// Whether no other machine writes to the pool, so that space may be freed without a grace.
@@ -149,6 +154,8 @@ pub struct Pool {
     speeds: fetch::Speeds,
     /// Small uploads that wait for each other.
     together: together::Together,
+    /// Content that is on its way to the remotes.
+    duplicates: duplicates::Duplicates,
     view: RwLock<Arc<View>>,
     /// Whether this process has committed anything.
     wrote: AtomicBool,
@@ -183,6 +190,9 @@ impl Pool {
     pub(crate) async fn over(journal: Journal, settings: Settings, env: SharedEnv) -> Result<Self> {
         let view = journal.sync().await?;
         let index = journal.index().clone();
+        if settings.deduplication {
+            index.look_for_duplicates()?;
+        }
         if index.pool()?.is_none() && view.online().is_empty() {
             return Err(none_online(&view));
         }
@@ -203,6 +213,7 @@ impl Pool {
             memory,
             speeds: fetch::Speeds::default(),
             together: together::Together::default(),
+            duplicates: duplicates::Duplicates::default(),
             view: RwLock::new(Arc::new(view)),
             wrote: AtomicBool::new(false),
             closing: CancellationToken::new(),

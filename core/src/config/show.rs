@@ -30,8 +30,7 @@ const fn unbuilt(key: &'static str, on: fn(&Config) -> bool, message: &'static s
 
 /// The keys that are read and checked but have no effect in this version. Whoever builds one of
 /// them deletes its line.
-const UNBUILT: [Unbuilt; 9] = [
-    unbuilt("enable_deduplication", |c| c.enable_deduplication, "equal content is stored again"),
+const UNBUILT: [Unbuilt; 8] = [
     unbuilt("webdav_auth_method", |c| !c.webdav_auth_method.is_none(), "there is no server to sign in to"),
     unbuilt("webdav_users", |c| !c.webdav_users.is_empty(), "there is no server to sign in to"),
     unbuilt("enable_https", |c| c.enable_https, "there is no server"),

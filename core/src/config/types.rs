@@ -22,6 +22,26 @@ pub enum FileHash {
     Sha1,
 }
 
+/// Where files are cut into chunks (`chunker`).
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Chunker {
+    /// After every `chunk_size` bytes.
+    #[default]
+    Fixed,
+    /// Where the content says so.
+    FastCdc,
+}
+
+impl fmt::Display for Chunker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Fixed => "fixed",
+            Self::FastCdc => "fastcdc",
+        })
+    }
+}
+
 /// How much a remote may be used (`remote_limits`); 0 is unlimited.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]

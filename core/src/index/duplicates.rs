@@ -107,8 +107,7 @@ impl Index {
         let connection = self.lock();
         let mut statement =
             connection.prepare_cached("SELECT version, size FROM live WHERE kind = 1").map_err(failed)?;
-        let rows =
-            statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, unsigned(row.get(1)?)))).map_err(failed)?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, unsigned(row.get(1)?)))).map_err(failed)?;
         let mut sizes: HashMap<i64, u64> = rows.collect::<rusqlite::Result<_>>().map_err(failed)?;
         // In the order they lie in, so a chunk's come together.
         let mut statement =

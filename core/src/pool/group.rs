@@ -6,11 +6,11 @@ use std::sync::Arc;
 use futures_util::StreamExt;
 
 use super::Pool;
-use super::upload::{MARKED_TRIES, Order, Prepared, UploadOptions};
+use super::upload::{MARKED_TRIES, Order, Prepared};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::journal::record::Record;
-use crate::monitor::{FileAction, Monitor};
+use crate::monitor::Monitor;
 use crate::path::PoolPath;
 
 /// A group of files is committed when it has this many files,
@@ -109,9 +109,9 @@ impl Pool {
         let records: Vec<Record> = prepared.iter().flat_map(|file| &file.records).filter(is_new).cloned().collect();
         let mut receipt = None;
         if !records.is_empty() {
-            let reuses = prepared.iter().any(|file| file.action == FileAction::Unchanged && !file.records.is_empty());
-            let whole = !reuses || self.complete().await?;
-            let made = self.commit_data(&*self.view().await, epoch, records).await?;
+            let whole = !prepared.iter().any(|file| file.reuses) || self.complete().await?;
+            let stored = prepared.iter().fold(epoch, |epoch, file| file.epoch(epoch));
+            let made = self.commit_data(&*self.view().await, stored, records).await?;
             *stale |= made.stale || !whole;
             undone.epoch = made.view.epoch();
             self.keep_view(made.view).await;
@@ -147,10 +147,7 @@ impl Pool {
         monitor: &Monitor,
     ) -> Result<Vec<Prepared>> {
         // Only files have chunks, so only they come here.
-        let orders = files.into_iter().filter_map(|file| file.again).map(|order| {
-            let options = Arc::new(UploadOptions { force: true, ..(*order.options).clone() });
-            Order { options, ..order }
-        });
+        let orders = files.into_iter().filter_map(|file| file.again).map(|order| Order { again: true, ..order });
         let mut stored = std::pin::pin!(self.prepare_all(orders.collect(), together.cloned()));
         let mut prepared = Vec::new();
         while let Some(outcomes) = monitor.run(async { Ok(stored.next().await) }).await? {

@@ -167,6 +167,8 @@ impl Settings {
             commit_quorum: config.commit_quorum,
             auto_heal: config.auto_heal,
             duplicate_detection: config.enable_duplicate_detection,
+            deduplication: config.enable_deduplication,
+            chunker: config.chunker,
             trash_hours: config.trash_retention_hours,
             sole_writer: config.sole_writer,
             compression: config.enable_compression.then_some(config.compression_level),

@@ -6,8 +6,9 @@ use futures_util::stream::{self, StreamExt};
 use tokio::sync::Mutex;
 
 use super::Pool;
+use super::duplicates::Piece;
 use crate::error::{Error, ErrorKind, Result};
-use crate::id::{OperationId, Sha256, Stamp};
+use crate::id::{ChunkId, OperationId, Sha256, Stamp};
 use crate::journal::record::{ChunkRecord, Record, UploadRecord};
 use crate::local::Identity;
 
@@ -21,16 +22,12 @@ impl Pool {
     pub(super) fn resume_key(&self, file: &std::path::Path, identity: &Identity) -> String {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let Identity { size, mtime_ns, inode: (device, inode), .. } = identity;
-        let how = format!("{}|{}", self.settings.chunk_size, self.settings.redundancy);
+        let how = format!("{}|{}|{}", self.settings.chunk_size, self.settings.chunker, self.settings.redundancy);
         format!("{}|{size}|{mtime_ns}|{device}|{inode}|{how}", path.display())
     }
 
     /// What an interrupted upload of this very file stored, as far as every shard proves to be there.
-    pub(super) async fn provable(
-        &self,
-        key: &str,
-        identity: &Identity,
-    ) -> Result<BTreeMap<u64, (ChunkRecord, Sha256)>> {
+    pub(super) async fn provable(&self, key: &str) -> Result<BTreeMap<u64, (ChunkRecord, Sha256)>> {
         let mut found = BTreeMap::new();
         // Without a view a chunk that is being deleted might be taken for a good one.
         if !self.view().await.complete && self.journal.rules().view_before_commit {
@@ -38,10 +35,7 @@ impl Pool {
         }
         for (n, text) in self.index.resumable(key)? {
             let Ok((record, sum)) = serde_json::from_str::<(ChunkRecord, Sha256)>(&text) else { continue };
-            let expected = self.settings.chunk_size.min(identity.size.saturating_sub(n * self.settings.chunk_size));
-            if record.size == expected {
-                found.insert(n, (record, sum));
-            }
+            found.insert(n, (record, sum));
         }
         let marks = self.index.marks(found.values().map(|(record, _)| record.chunk))?;
         found.retain(|_, (record, _)| !marks.contains_key(&record.chunk));
@@ -80,32 +74,39 @@ pub(super) struct Interim {
 
 struct InterimState {
     chunks: Vec<ChunkRecord>,
+    /// Others that it will refer to.
+    reused: Vec<ChunkId>,
     bytes: u64,
     since_ms: u64,
 }
 
 impl Interim {
     pub fn new(pool: &Pool) -> Self {
-        let state = InterimState { chunks: Vec::new(), bytes: 0, since_ms: pool.env.boot_ms() };
+        let state = InterimState { chunks: Vec::new(), reused: Vec::new(), bytes: 0, since_ms: pool.env.boot_ms() };
         Self { upload: OperationId(pool.env.random()), state: Mutex::new(state) }
     }
 
-    pub async fn stored(&self, pool: &Pool, chunk: &ChunkRecord) -> Result<()> {
+    pub async fn stored(&self, pool: &Pool, piece: &Piece) -> Result<()> {
         let mut state = self.state.lock().await;
-        state.chunks.push(chunk.clone());
-        state.bytes += chunk.size;
+        match &piece.record {
+            Some(record) => {
+                state.chunks.push(record.clone());
+                state.bytes += record.size;
+            }
+            None => state.reused.push(piece.chunk),
+        }
         let now = pool.env.boot_ms();
         let is_due = state.bytes >= INTERIM_BYTES || now.saturating_sub(state.since_ms) >= INTERIM_MS;
         if !is_due || !pool.journal.rules().keep_uploads {
             return Ok(());
         }
-        let chunks = std::mem::take(&mut state.chunks);
+        let (chunks, reused) = (std::mem::take(&mut state.chunks), std::mem::take(&mut state.reused));
         (state.bytes, state.since_ms) = (0, now);
         let record = UploadRecord {
             upload: self.upload,
             stamp: Stamp::ZERO,
             ended: false,
-            chunks: chunks.iter().map(|c| c.chunk).collect(),
+            chunks: chunks.iter().map(|c| c.chunk).chain(reused).collect(),
         };
         let records = chunks.into_iter().map(Record::Chunk).chain([Record::Upload(record)]);
         let view = pool.view_for_writing().await?;

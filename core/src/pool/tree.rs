@@ -149,7 +149,7 @@ impl Pool {
         let shared = Arc::new(options.clone());
         let orders = files.into_iter().map(|(local, path)| {
             let (options, monitor) = (shared.clone(), monitor.clone());
-            Order { data: Data::File(local), path, options, monitor }
+            Order { data: Data::File(local), path, options, monitor, again: false }
         });
         {
             let mut stored = std::pin::pin!(self.prepare_all(orders.collect(), Some(monitor.clone())));

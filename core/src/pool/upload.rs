@@ -1,6 +1,6 @@
 //! Files into the pool.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use bytes::Bytes;
 
 use super::Pool;
 use super::download::blocking;
+use super::duplicates::{Flight, Piece};
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Mark;
 use crate::journal::record::{Content, Entry, INLINE_BYTES_MAX, Record};
@@ -19,6 +20,7 @@ use crate::path::PoolPath;
 use crate::stage::hash::{Hasher, sha256};
 
 mod chunks;
+mod cut;
 mod pack;
 
 pub(in crate::pool) use chunks::Section;
@@ -68,6 +70,8 @@ pub struct UploadReport {
     pub unchanged: u64,
     /// Bytes an interrupted upload had stored before.
     pub resumed_bytes: u64,
+    /// Bytes that were in the pool already, or came twice.
+    pub deduplicated_bytes: u64,
     /// Symbolic links and special files left out.
     pub skipped: u64,
     /// Files that failed.
@@ -86,6 +90,8 @@ pub(super) struct Order {
     pub path: PoolPath,
     pub options: Arc<UploadOptions>,
     pub monitor: Monitor,
+    /// Whether a try before this one left something at the path that does not count.
+    pub again: bool,
 }
 
 /// Where a file's bytes come from.
@@ -129,12 +135,36 @@ pub(super) struct Prepared {
     pub resume_key: Option<String>,
     /// How to store it once more.
     pub again: Option<Order>,
+    /// Whether it refers to what the journal has already.
+    pub reuses: bool,
+    /// Bytes that somebody else stored.
+    pub deduplicated_bytes: u64,
+    /// Lets others find what it stored, until it is committed.
+    pub flights: Vec<Arc<Flight>>,
 }
 
 impl Prepared {
     pub fn new(path: PoolPath, size: u64) -> Self {
         let (records, action, again) = (Vec::new(), FileAction::Uploaded, None);
-        Self { records, path, size, action, resumed_bytes: 0, resume_key: None, again }
+        let (resumed_bytes, resume_key, reuses, deduplicated_bytes) = (0, None, false, 0);
+        let flights = Vec::new();
+        Self { records, path, size, action, resumed_bytes, resume_key, again, reuses, deduplicated_bytes, flights }
+    }
+
+    /// Takes what its pieces bring, each chunk's record once.
+    fn consist_of(&mut self, pieces: Vec<Piece>) {
+        let mut brought = BTreeSet::new();
+        for piece in pieces {
+            self.reuses |= piece.record.is_none();
+            self.deduplicated_bytes += if piece.is_duplicate { piece.length } else { 0 };
+            self.flights.extend(piece.flight);
+            self.records.extend(piece.record.filter(|record| brought.insert(record.chunk)).map(Record::Chunk));
+        }
+    }
+
+    /// The epoch of the view by which its data was stored, at the latest `epoch`.
+    pub fn epoch(&self, epoch: u64) -> u64 {
+        self.flights.iter().filter_map(|flight| flight.epoch()).fold(epoch, u64::min)
     }
 }
 
@@ -161,8 +191,13 @@ impl Pool {
         let small = if options.dry_run { Err(source) } else { self.small(source).await? };
         let uploaded = match small {
             Ok((data, head)) => {
-                let order =
-                    Order { data, path: path.clone(), options: Arc::new(options.clone()), monitor: monitor.clone() };
+                let order = Order {
+                    data,
+                    path: path.clone(),
+                    options: Arc::new(options.clone()),
+                    monitor: monitor.clone(),
+                    again: false,
+                };
                 self.upload_together(order, head).await
             }
             Err(source) => self.upload_once(source, path, options, monitor).await,
@@ -184,8 +219,8 @@ impl Pool {
         let view = self.view_for_writing().await?;
         self.check_file_target(path)?;
         let mut source = Some(source);
-        let (mut epoch, mut options) = (view.epoch(), options.clone());
-        for _ in 0..MARKED_TRIES {
+        let mut epoch = view.epoch();
+        for n in 0..MARKED_TRIES {
             let prepared = match source.take() {
                 Some(Source::File(file)) => {
                     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
@@ -196,6 +231,8 @@ impl Pool {
                         path: path.clone(),
                         options: Arc::new(options.clone()),
                         monitor: monitor.clone(),
+                        // What the try before left behind is not there already.
+                        again: n > 0,
                     };
                     let prepared = monitor.run(self.prepare(order)).await?;
                     source = Some(Source::File(file));
@@ -203,12 +240,12 @@ impl Pool {
                 }
                 Some(Source::Bytes(bytes)) => {
                     let reader = Box::new(std::io::Cursor::new(bytes.clone()));
-                    let prepared = monitor.run(self.prepare_stream(reader, path, &options, monitor)).await?;
+                    let prepared = monitor.run(self.prepare_stream(reader, path, options, monitor)).await?;
                     source = Some(Source::Bytes(bytes));
                     prepared
                 }
                 Some(Source::Stream(reader)) => {
-                    monitor.run(self.prepare_stream(reader, path, &options, monitor)).await?
+                    monitor.run(self.prepare_stream(reader, path, options, monitor)).await?
                 }
                 None => {
                     return Err(Error::new(
@@ -226,14 +263,13 @@ impl Pool {
                 monitor.event(&Event::File { path: path.clone(), size: prepared.size, action: prepared.action });
                 return Ok(report);
             }
-            let whole = prepared.action != FileAction::Unchanged || self.complete().await?;
-            let receipt = self.commit_data(&*self.view().await, epoch, prepared.records.clone()).await?;
+            let whole = !prepared.reuses || self.complete().await?;
+            let stored = prepared.epoch(epoch);
+            let receipt = self.commit_data(&*self.view().await, stored, prepared.records.clone()).await?;
             epoch = receipt.view.epoch();
             self.keep_view(receipt.view).await;
             if !receipt.marked.is_empty() {
                 self.forget_marked(&prepared, &receipt.marked)?;
-                // What this try left behind is not there already.
-                options.force = true;
                 continue;
             }
             if let Some(key) = &prepared.resume_key {
@@ -248,6 +284,7 @@ impl Pool {
 
     /// What is marked must not be resumed from.
     pub(super) fn forget_marked(&self, prepared: &Prepared, marked: &BTreeMap<crate::id::ChunkId, Mark>) -> Result<()> {
+        self.duplicates.note(marked);
         let touched = |record: &Record| matches!(record, Record::Chunk(chunk) if marked.contains_key(&chunk.chunk));
         match &prepared.resume_key {
             Some(key) if prepared.records.iter().any(touched) => self.index.forget_resumable(key),
@@ -306,11 +343,12 @@ impl Pool {
             ..self.new_entry(path, mtime_ns, before.executable, content)
         };
         let mut prepared = Prepared { again: Some(order.clone()), ..Prepared::new(path.clone(), before.size) };
-        if let Some(existing) = self.unchanged(path, &handle, &before, mtime_ns, options).await? {
+        if let Some(existing) = self.unchanged(order, &handle, &before, mtime_ns).await? {
             prepared.action = FileAction::Unchanged;
             let same = existing.mtime_ns == mtime_ns && self.journal.is_safe(&*self.view().await, path)?;
             if !same && !options.dry_run {
                 // A new time, or a version that might be lost: the extents are used again.
+                prepared.reuses = true;
                 prepared.records.push(Record::Entry(entry(existing.content)));
             }
             monitor.progress(before.size, 1);
@@ -332,11 +370,11 @@ impl Pool {
             Content::Inline { sha256: sha256(&data), data }
         } else {
             let key = self.resume_key(file, &before);
-            let (chunks, resumed, hashes) = self.store_file(&handle, &before, &key, monitor).await?;
-            prepared.resumed_bytes = resumed;
+            let stored = self.store_file(&handle, &before, &key, options.force, monitor).await?;
+            prepared.resumed_bytes = stored.resumed_bytes;
             prepared.resume_key = Some(key);
-            let content = file_content(&chunks, self.settings.chunk_size, hashes);
-            prepared.records.extend(chunks.into_iter().map(|(record, _)| Record::Chunk(record)));
+            let content = file_content(&stored.pieces, self.settings.chunk_size, stored.hashes);
+            prepared.consist_of(stored.pieces);
             content
         };
         let after = std::fs::metadata(file).map_err(at)?;
@@ -353,13 +391,13 @@ impl Pool {
     /// The version that is there already, when the file has the same content.
     async fn unchanged(
         &self,
-        path: &PoolPath,
+        order: &Order,
         file: &Arc<File>,
         identity: &Identity,
         mtime_ns: i64,
-        options: &UploadOptions,
     ) -> Result<Option<Entry>> {
-        if options.force || !(self.settings.duplicate_detection || options.checksum) {
+        let Order { path, options, .. } = order;
+        if options.force || order.again || !(self.settings.duplicate_detection || options.checksum) {
             return Ok(None);
         }
         let same_size = |e: &Entry| {
@@ -394,22 +432,22 @@ impl Pool {
             Ok((head, reader))
         })
         .await?;
-        let mut records = Vec::new();
+        let mut prepared = Prepared::new(path.clone(), 0);
         let content = if head.len() as u64 <= INLINE_BYTES_MAX {
             monitor.progress(head.len() as u64, 1);
             Content::Inline { sha256: sha256(&head), data: head }
         } else {
             let whole = Box::new(std::io::Cursor::new(head).chain(reader));
-            let (chunks, hashes) = self.store_stream(whole, monitor).await?;
-            let content = file_content(&chunks, self.settings.chunk_size, hashes);
-            records.extend(chunks.into_iter().map(|(record, _)| Record::Chunk(record)));
+            let stored = self.store_stream(whole, options.force, monitor).await?;
+            let content = file_content(&stored.pieces, self.settings.chunk_size, stored.hashes);
+            prepared.consist_of(stored.pieces);
             content
         };
-        let size = content.size();
+        prepared.size = content.size();
         let mtime_ns = options.mtime_ns.unwrap_or_else(|| self.now_ns());
         let entry = self.new_entry(path, mtime_ns, false, content);
-        records.push(Record::Entry(Entry { content_type: options.content_type.clone(), ..entry }));
-        Ok(Prepared { records, ..Prepared::new(path.clone(), size) })
+        prepared.records.push(Record::Entry(Entry { content_type: options.content_type.clone(), ..entry }));
+        Ok(prepared)
     }
 }
 
@@ -427,6 +465,7 @@ impl UploadReport {
                 self.files += 1;
                 self.bytes += prepared.size;
                 self.resumed_bytes += prepared.resumed_bytes;
+                self.deduplicated_bytes += prepared.deduplicated_bytes;
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::fault::{Crash, FaultPlan, FaultRemote, Faults, SplitMix};
+use crate::config::Chunker;
 use crate::env::{Env, SharedEnv};
 use crate::error::Result;
 use crate::id::PoolId;
@@ -124,6 +125,8 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         commit_quorum: None,
         auto_heal: true,
         duplicate_detection: true,
+        deduplication: false,
+        chunker: Chunker::Fixed,
         trash_hours: 0,
         sole_writer: false,
         compression: None,

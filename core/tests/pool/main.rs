@@ -7,6 +7,7 @@ mod compression;
 mod cost;
 mod crash;
 mod damage;
+mod duplicates;
 mod hedge;
 mod offline;
 mod packs;

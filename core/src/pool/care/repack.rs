@@ -158,7 +158,7 @@ impl Pool {
                 }
             }
         }
-        let (new, _) = self.put_pack(found, &Monitor::default()).await?;
+        let new = self.put_pack(found, &Monitor::default()).await?;
         self.check_stored(&new).await?;
         Ok(Rewritten { pieces, new, epoch })
     }

@@ -5,17 +5,20 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
-use futures_util::stream::{self, FuturesUnordered, StreamExt, TryStreamExt};
+use futures_util::stream::{FuturesUnordered, StreamExt, TryStreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
+use super::cut::Cut;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Sha256;
-use crate::journal::record::{ChunkRecord, Content, Extent, FileHashes};
+use crate::journal::record::{Content, Extent, FileHashes};
 use crate::local::{self, Identity};
 use crate::monitor::Monitor;
 use crate::pool::Pool;
 use crate::pool::download::blocking;
+use crate::pool::duplicates::{Lookup, Piece};
 use crate::pool::hashes::WholeFile;
 use crate::pool::resume::{Interim, resume_text};
 use crate::pool::store::{Coded, Coding, Compress, Planned, code};
@@ -23,7 +26,18 @@ use crate::redundancy::Redundancy;
 use crate::scratch::Scratch;
 use crate::stage::chunk::Span;
 use crate::stage::compress;
+use crate::stage::hash::Hasher;
 use crate::stage::layout::MAX_UNIT_BYTES;
+
+/// How much is read at a time only to be hashed.
+const HASHED_BYTES: usize = 256 << 10;
+
+/// What a file's content came to.
+pub(super) struct StoredFile {
+    pub pieces: Vec<Piece>,
+    pub resumed_bytes: u64,
+    pub hashes: FileHashes,
+}
 
 impl Pool {
     /// Stores the chunks of a file, several at once, each read from its own place.
@@ -32,56 +46,40 @@ impl Pool {
         file: &Arc<File>,
         identity: &Identity,
         key: &str,
+        force: bool,
         monitor: &Monitor,
-    ) -> Result<(Vec<(ChunkRecord, Sha256)>, u64, FileHashes)> {
+    ) -> Result<StoredFile> {
         if !self.settings.file_hashes.is_empty() {
             // Hashes of the whole need its bytes in order.
             let reader = Box::new(Section { file: file.clone(), at: 0, end: identity.size });
-            let (chunks, hashes) = self.store_stream(reader, monitor).await?;
-            return Ok((chunks, 0, hashes));
+            return self.store_stream(reader, force, monitor).await;
         }
-        let resumable = self.provable(key, identity).await?;
-        let (chunk_size, size) = (self.settings.chunk_size, identity.size);
+        let lookup = self.lookup(Some(identity.size), force)?;
+        let resumable = Arc::new(self.provable(key).await?);
         let interim = Arc::new(Interim::new(self));
-        let mut resumed_bytes = 0;
-        let mut work = Vec::new();
-        for n in 0..identity.size.div_ceil(chunk_size) {
-            let resumed = resumable.get(&n).cloned();
-            resumed_bytes += resumed.as_ref().map_or(0, |(record, _)| record.size);
-            work.push((n, resumed));
-        }
-        let stored = stream::iter(work)
-            .map(|(n, resumed)| {
-                let (pool, file, interim) = (self.clone(), file.clone(), interim.clone());
-                let (key, monitor) = (key.to_owned(), monitor.clone());
+        let resumed_bytes = Arc::new(AtomicU64::new(0));
+        let stored = self
+            .spans(file, identity.size)
+            .enumerate()
+            .map(|(n, span)| {
+                let (pool, file, interim, lookup) = (self.clone(), file.clone(), interim.clone(), lookup.clone());
+                let (resumable, resumed_bytes) = (resumable.clone(), resumed_bytes.clone());
+                let (key, monitor, n) = (key.to_owned(), monitor.clone(), n as u64);
                 async move {
-                    if let Some((record, sum)) = resumed {
-                        monitor.progress(record.size, 1);
-                        return Ok((n, (record, sum)));
+                    let Span { offset, length } = span?;
+                    if let Some((record, sum)) = resumable.get(&n).filter(|(record, _)| record.size == length) {
+                        monitor.progress(length, 1);
+                        resumed_bytes.fetch_add(length, Ordering::Relaxed);
+                        return Ok((n, Piece::stored(record.clone(), *sum)));
                     }
                     let task = tokio::spawn(async move {
-                        let length = chunk_size.min(size - n * chunk_size);
-                        let _memory = pool.reserve_memory(length).await?;
-                        monitor.check()?;
-                        let section = Section { file, at: n * chunk_size, end: n * chunk_size + length };
-                        let (planned, coded) = pool
-                            .code_chunk(length, move |pool, staging| {
-                                let (r, level) = (pool.settings.redundancy, pool.settings.compression);
-                                section.code(r, level, &pool.scratch, staging)
-                            })
-                            .await?;
-                        let Some(coded) = coded else {
-                            planned.into_iter().for_each(Planned::release);
-                            return Err(Error::new(
-                                ErrorKind::SourceChanged,
-                                "the file became shorter while it was read",
-                            ));
-                        };
-                        let sum = coded.sha256;
-                        let record = pool.put_chunk(coded, planned, &monitor).await?;
-                        pool.index.keep_resumable(&key, n, &resume_text(&record, sum)?)?;
-                        interim.stored(&pool, &record).await?;
-                        Ok((n, (record, sum)))
+                        let section = Section { file, at: offset, end: offset + length };
+                        let piece = pool.store_section(section, lookup.as_deref(), &monitor).await?;
+                        if let Some(record) = &piece.record {
+                            pool.index.keep_resumable(&key, n, &resume_text(record, piece.sha256)?)?;
+                        }
+                        interim.stored(&pool, &piece).await?;
+                        Ok((n, piece))
                     });
                     AbortOnDropHandle::new(task)
                         .await
@@ -93,16 +91,49 @@ impl Pool {
             .try_collect::<BTreeMap<_, _>>()
             .await;
         self.scratch.release();
-        Ok((stored?.into_values().collect(), resumed_bytes, FileHashes::default()))
+        let (pieces, resumed_bytes) = (stored?.into_values().collect(), resumed_bytes.load(Ordering::Relaxed));
+        Ok(StoredFile { pieces, resumed_bytes, hashes: FileHashes::default() })
+    }
+
+    /// Stores a part of a file as one chunk, unless it is stored already.
+    async fn store_section(
+        self: &Arc<Self>,
+        section: Section,
+        lookup: Option<&Lookup>,
+        monitor: &Monitor,
+    ) -> Result<Piece> {
+        monitor.check()?;
+        if let Some(lookup) = lookup
+            && let Some(piece) = self.find_section(section.clone(), lookup).await?
+        {
+            monitor.progress(piece.length, 1);
+            return Ok(piece);
+        }
+        let length = section.end - section.at;
+        let _memory = self.reserve_memory(length).await?;
+        monitor.check()?;
+        let (planned, coded) = self
+            .code_chunk(length, move |pool, staging| {
+                let (r, level) = (pool.settings.redundancy, pool.settings.compression);
+                section.code(r, level, &pool.scratch, staging)
+            })
+            .await?;
+        let Some(coded) = coded else {
+            planned.into_iter().for_each(Planned::release);
+            return Err(Error::new(ErrorKind::SourceChanged, "the file became shorter while it was read"));
+        };
+        self.put_once(coded, planned, lookup, monitor).await
     }
 
     pub(super) async fn store_stream(
         self: &Arc<Self>,
         reader: Box<dyn Read + Send>,
+        force: bool,
         monitor: &Monitor,
-    ) -> Result<(Vec<(ChunkRecord, Sha256)>, FileHashes)> {
+    ) -> Result<StoredFile> {
+        let lookup = self.lookup(None, force)?;
         let interim = Arc::new(Interim::new(self));
-        let mut input = Input { reader, whole: WholeFile::new(&self.settings.file_hashes) };
+        let mut input = Input { reader: self.cut(reader), whole: WholeFile::new(&self.settings.file_hashes) };
         let chunk_size = self.settings.chunk_size;
         let mut chunks = BTreeMap::new();
         // Reading goes on in order while earlier chunks are on their way.
@@ -120,6 +151,7 @@ impl Pool {
                     let compress = pool.settings.compression.map_or(Compress::Never, Compress::IfFirst);
                     let mut also = |bytes: &[u8]| whole.update(bytes);
                     let coding = Coding { redundancy, unit: MAX_UNIT_BYTES, compress };
+                    reader.begin_chunk();
                     let coded = code(reader, chunk_size, coding, scratch, staging, &mut also)?;
                     Ok((coded, input))
                 })
@@ -129,20 +161,19 @@ impl Pool {
                 planned.into_iter().for_each(Planned::release);
                 break;
             };
-            let (pool, interim, monitor) = (self.clone(), interim.clone(), monitor.clone());
+            let (pool, interim, lookup, monitor) = (self.clone(), interim.clone(), lookup.clone(), monitor.clone());
             puts.push(AbortOnDropHandle::new(tokio::spawn(async move {
-                let sum = coded.sha256;
-                let record = pool.put_chunk(coded, planned, &monitor).await?;
+                let piece = pool.put_once(coded, planned, lookup.as_deref(), &monitor).await?;
                 drop(memory);
-                interim.stored(&pool, &record).await?;
-                Ok((n, (record, sum)))
+                interim.stored(&pool, &piece).await?;
+                Ok((n, piece))
             })));
         }
         while let Some((n, chunk)) = join_one(&mut puts).await? {
             chunks.insert(n, chunk);
         }
         self.scratch.release();
-        Ok((chunks.into_values().collect(), input.whole.finish()))
+        Ok(StoredFile { pieces: chunks.into_values().collect(), resumed_bytes: 0, hashes: input.whole.finish() })
     }
 
     /// Chooses the remotes of a chunk and runs its coding off the async threads.
@@ -165,11 +196,11 @@ impl Pool {
 
 /// A stream and the digests of what was read of it.
 struct Input {
-    reader: Box<dyn Read + Send>,
+    reader: Cut,
     whole: WholeFile,
 }
 
-type StoredChunk = (u64, (ChunkRecord, Sha256));
+type StoredChunk = (u64, Piece);
 
 async fn join_one(puts: &mut FuturesUnordered<AbortOnDropHandle<Result<StoredChunk>>>) -> Result<Option<StoredChunk>> {
     match puts.next().await {
@@ -218,6 +249,21 @@ impl Section {
         }
     }
 
+    /// The SHA-256 of its bytes.
+    ///
+    /// # Errors
+    /// `SourceChanged` when the file ends before it, and those of reading.
+    pub fn sha256(mut self) -> Result<Sha256> {
+        let (mut hasher, mut buffer) = (Hasher::new(), vec![0; HASHED_BYTES]);
+        while self.at < self.end {
+            match self.read(&mut buffer).map_err(|e| Error::io("cannot read the source", e))? {
+                0 => return Err(Error::new(ErrorKind::SourceChanged, "the file became shorter while it was read")),
+                read => hasher.update(&buffer[..read]),
+            }
+        }
+        Ok(hasher.finish())
+    }
+
     /// Whether it is worth compressing, from a few places of it.
     fn pays(&self) -> Result<bool> {
         let mut sample = Vec::new();
@@ -239,12 +285,12 @@ impl Read for Section {
     }
 }
 
-pub(super) fn file_content(chunks: &[(ChunkRecord, Sha256)], chunk_size: u64, hashes: FileHashes) -> Content {
+pub(super) fn file_content(pieces: &[Piece], chunk_size: u64, hashes: FileHashes) -> Content {
     let mut offset = 0;
-    let mut extents = Vec::with_capacity(chunks.len());
-    for (record, sha256) in chunks {
-        let (length, chunk) = (record.size, record.chunk);
-        extents.push(Extent { offset, length, sha256: *sha256, chunk, chunk_offset: 0 });
+    let mut extents = Vec::with_capacity(pieces.len());
+    for Piece { length, sha256, chunk, chunk_offset, .. } in pieces {
+        let (length, sha256, chunk, chunk_offset) = (*length, *sha256, *chunk, *chunk_offset);
+        extents.push(Extent { offset, length, sha256, chunk, chunk_offset });
         offset += length;
     }
     Content::File { size: offset, chunk_size, extents, hashes }

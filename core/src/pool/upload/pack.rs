@@ -2,7 +2,7 @@
 //!
 //! A pack is an ordinary chunk whose bytes are those of its files, one after another.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
@@ -13,15 +13,16 @@ use bytes::Bytes;
 use futures_util::stream::{self, Stream, StreamExt};
 use tokio_util::task::AbortOnDropHandle;
 
-use super::{Examined, Order, Prepared, Small};
+use super::{Examined, Order, Prepared, Small, file_content};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::Sha256;
-use crate::journal::record::{ChunkRecord, Content, Entry, Extent, FileHashes, Record};
+use crate::journal::record::{ChunkRecord, Entry, FileHashes, Record};
 use crate::local::{self, Identity};
 use crate::monitor::Monitor;
 use crate::path::PoolPath;
 use crate::pool::Pool;
 use crate::pool::download::blocking;
+use crate::pool::duplicates::{Home, Key, Piece, Taken};
 use crate::pool::hashes::WholeFile;
 use crate::pool::store::{Coding, Compress, code};
 use crate::stage::hash::sha256;
@@ -47,6 +48,13 @@ pub(in crate::pool) enum Held {
 
 /// What preparing a file came to.
 pub(in crate::pool) type Outcome = (PoolPath, Result<Prepared>);
+
+/// A small file's bytes and their digests.
+struct Summed {
+    bytes: Bytes,
+    sha256: Sha256,
+    hashes: FileHashes,
+}
 
 /// What is to be stored in one go.
 enum Load {
@@ -129,66 +137,120 @@ impl Pool {
             return Ok(outcomes);
         }
         let together = monitor.clone().unwrap_or_default();
-        let (chunk, extents) = self.put_pack(pieces, &together).await?;
-        // The chunk itself was told as one item.
-        together.progress(0, files.len() as u64 - 1);
-        for (file, (extent, hashes)) in files.into_iter().zip(extents) {
+        let sums = self.sums(pieces).await?;
+        let force: Vec<bool> = files.iter().map(|file| file.order.options.force).collect();
+        let mut stored = self.store_sums(&sums, &force, &together).await?;
+        for (n, (file, sum)) in files.into_iter().zip(sums).enumerate() {
+            let Some(piece) = stored.remove(&n) else { continue };
             if monitor.is_none() {
                 file.order.monitor.progress(file.size, 1);
             }
-            outcomes.push((file.order.path.clone(), Ok(self.packed(file, &chunk, extent, hashes))));
+            outcomes.push((file.order.path.clone(), Ok(self.packed(file, piece, sum.hashes))));
         }
         Ok(outcomes)
     }
 
-    /// Stores pieces as one chunk; where each of them lies, and its digests.
+    /// Stores files' contents, those that the pool has not, as one chunk.
+    async fn store_sums(
+        self: &Arc<Self>,
+        sums: &[Summed],
+        force: &[bool],
+        monitor: &Monitor,
+    ) -> Result<BTreeMap<usize, Piece>> {
+        let mut done = BTreeMap::new();
+        while done.len() < sums.len() {
+            let (mut mine, mut others) = (Vec::new(), Vec::new());
+            for (n, sum) in sums.iter().enumerate().filter(|(n, _)| !done.contains_key(n)).collect::<Vec<_>>() {
+                if !self.settings.deduplication || force[n] {
+                    mine.push((n, None));
+                    continue;
+                }
+                let key = Key { sha256: sum.sha256, length: sum.bytes.len() as u64, whole: false };
+                let piece = match self.known(key).await? {
+                    Some(piece) => piece,
+                    None => match self.claim(key)? {
+                        Ok(claimed) => {
+                            mine.push((n, Some(claimed)));
+                            continue;
+                        }
+                        Err(Taken::Stored(piece)) => piece,
+                        Err(Taken::Storing(flight)) => {
+                            others.push(flight);
+                            continue;
+                        }
+                    },
+                };
+                monitor.progress(piece.length, 1);
+                done.insert(n, piece);
+            }
+            if !mine.is_empty() {
+                let epoch = self.view().await.epoch();
+                let record = self.put_pack(mine.iter().map(|(n, _)| sums[*n].bytes.clone()).collect(), monitor).await?;
+                // The chunk itself was told as one item.
+                monitor.progress(0, mine.len() as u64 - 1);
+                let mut chunk_offset = 0;
+                for (n, claimed) in mine {
+                    let home = Home { record: record.clone(), chunk_offset, epoch };
+                    let Summed { sha256, bytes, .. } = &sums[n];
+                    let (sha256, length) = (*sha256, bytes.len() as u64);
+                    let flight = claimed.map(|claimed| claimed.stored(home));
+                    done.insert(
+                        n,
+                        Piece { length, sha256, chunk_offset, flight, ..Piece::stored(record.clone(), sha256) },
+                    );
+                    chunk_offset += length;
+                }
+            }
+            // All that is claimed here is stored: nobody waits for who waits here.
+            for flight in others {
+                flight.ended().await;
+            }
+        }
+        Ok(done)
+    }
+
+    async fn sums(self: &Arc<Self>, pieces: Vec<Bytes>) -> Result<Vec<Summed>> {
+        let wanted = self.settings.file_hashes.clone();
+        let sum = move |bytes: Bytes| {
+            let mut whole = WholeFile::new(&wanted);
+            whole.update(&bytes);
+            Summed { sha256: sha256(&bytes), hashes: whole.finish(), bytes }
+        };
+        blocking(move || Ok(pieces.into_iter().map(sum).collect())).await
+    }
+
+    /// Stores pieces as one chunk, one after another.
     pub(in crate::pool) async fn put_pack(
         self: &Arc<Self>,
         pieces: Vec<Bytes>,
         monitor: &Monitor,
-    ) -> Result<(ChunkRecord, Vec<(Extent, FileHashes)>)> {
+    ) -> Result<ChunkRecord> {
         let pool = self.clone();
-        let (coded, sums) = blocking(move || {
-            let sums: Vec<(u64, Sha256, FileHashes)> = pieces
-                .iter()
-                .map(|piece| {
-                    let mut whole = WholeFile::new(&pool.settings.file_hashes);
-                    whole.update(piece);
-                    (piece.len() as u64, sha256(piece), whole.finish())
-                })
-                .collect();
-            let size = sums.iter().map(|(length, ..)| length).sum();
+        let coded = blocking(move || {
+            let size = pieces.iter().map(|piece| piece.len() as u64).sum();
             let mut reader = Pieces(pieces.into());
             let compress = pool.settings.compression.map_or(Compress::Never, Compress::IfFirst);
             let coding = Coding { redundancy: pool.settings.redundancy, unit: PACK_UNIT_BYTES, compress };
-            let coded = code(&mut reader, size, coding, &pool.scratch, &[], &mut |_| ())?;
-            Ok((coded, sums))
+            code(&mut reader, size, coding, &pool.scratch, &[], &mut |_| ())
         })
         .await?;
         let coded = coded.ok_or_else(|| Error::new(ErrorKind::Internal, "a pack of no bytes"))?;
         let record = self.put_chunk(coded, None, monitor).await?;
         self.scratch.release();
-        let mut chunk_offset = 0;
-        let extents = sums.into_iter().map(|(length, sha256, hashes)| {
-            let extent = Extent { offset: 0, length, sha256, chunk: record.chunk, chunk_offset };
-            chunk_offset += length;
-            (extent, hashes)
-        });
-        let extents = extents.collect();
-        Ok((record, extents))
+        Ok(record)
     }
 
     /// The file of an extent of a pack. Each brings the chunk's record: any of them may drop out before the commit.
-    fn packed(&self, file: Small, chunk: &ChunkRecord, extent: Extent, hashes: FileHashes) -> Prepared {
-        let (size, chunk_size) = (extent.length, self.settings.chunk_size);
-        let content = Content::File { size, chunk_size, extents: vec![extent], hashes };
+    fn packed(&self, file: Small, piece: Piece, hashes: FileHashes) -> Prepared {
+        let content = file_content(std::slice::from_ref(&piece), self.settings.chunk_size, hashes);
         let entry = Entry {
             content_type: file.order.options.content_type.clone(),
             ..self.new_entry(&file.order.path, file.mtime_ns, file.executable, content)
         };
-        let records = vec![Record::Chunk(chunk.clone()), Record::Entry(entry)];
-        let path = file.order.path.clone();
-        Prepared { records, again: Some(file.order), ..Prepared::new(path, size) }
+        let mut prepared = Prepared::new(file.order.path.clone(), piece.length);
+        prepared.consist_of(vec![piece]);
+        prepared.records.push(Record::Entry(entry));
+        Prepared { again: Some(file.order), ..prepared }
     }
 }
 

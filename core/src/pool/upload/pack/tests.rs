@@ -13,6 +13,7 @@ fn small(path: &str, held: Held) -> Small {
         path: PoolPath::new(path).unwrap(),
         options: Arc::new(options),
         monitor: Monitor::default(),
+        again: false,
     };
     Small { order, size, mtime_ns: 1, executable: false, held }
 }
