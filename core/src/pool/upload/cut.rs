@@ -6,7 +6,6 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
-use tokio::sync::mpsc;
 
 use crate::config::Chunker;
 use crate::error::{Error, ErrorKind, Result};
@@ -18,34 +17,22 @@ use crate::stage::chunk::{Span, fixed};
 
 /// How much is read at a time to find boundaries.
 const READ_BYTES: usize = 256 << 10;
-/// How many chunks are found before somebody asks for them.
-const AHEAD: usize = 2;
 
 impl Pool {
     fn longest(&self) -> NonZeroU64 {
         NonZeroU64::new(self.settings.chunk_size).unwrap_or(NonZeroU64::MIN)
     }
 
-    /// The chunks of a file, in their order. Where their ends must be looked for, that runs ahead of who reads them,
-    /// by so little that the bytes are still in the system's cache.
+    /// The chunks of a file, in their order. Where their ends must be looked for, that comes just before somebody reads
+    /// them: their bytes are still in the system's cache.
     pub(super) fn spans(&self, file: &Arc<File>, size: u64) -> BoxStream<'static, Result<Span>> {
         let longest = self.longest();
         if self.settings.chunker == Chunker::Fixed {
             return stream::iter(fixed(size, longest)).map(Ok).boxed();
         }
-        let (file, (sender, receiver)) = (file.clone(), mpsc::channel(AHEAD));
-        let failed = sender.clone();
-        let search = async move {
-            let found = blocking(move || {
-                // Nobody listens any more where the upload ended.
-                spans_by_content(&file, size, longest, |span| sender.blocking_send(Ok(span)).is_ok())
-            });
-            if let Err(error) = found.await {
-                drop(failed.send(Err(error)).await);
-            }
-        };
-        tokio::spawn(search);
-        stream::unfold(receiver, |mut receiver| async move { Some((receiver.recv().await?, receiver)) }).boxed()
+        let search = Search { file: file.clone(), size, at: 0, cutter: Cutter::new(longest), buffer: Vec::new() };
+        let next = |search: Search| blocking(move || search.next());
+        stream::try_unfold(search, next).boxed()
     }
 
     /// A stream, to be read chunk by chunk.
@@ -55,33 +42,43 @@ impl Pool {
     }
 }
 
-/// Tells the chunks of a file as they are found, while `tell` says that somebody wants them.
-fn spans_by_content(file: &File, size: u64, longest: NonZeroU64, tell: impl Fn(Span) -> bool) -> Result<()> {
-    let mut cutter = Cutter::new(longest);
-    let mut buffer = vec![0; READ_BYTES];
-    let (mut offset, mut at) = (0, 0);
-    while at < size {
-        let idle = cutter.idle().min(size - at);
-        cutter.skip(idle);
-        at += idle;
-        let most = usize::try_from(size - at).map_or(buffer.len(), |left| left.min(buffer.len()));
-        let read = local::read_at(file, at, &mut buffer[..most]).map_err(|e| Error::io("cannot read the source", e))?;
-        if read == 0 && at < size {
-            return Err(Error::new(ErrorKind::SourceChanged, "the file became shorter while it was read"));
-        }
-        let end = cutter.push(&buffer[..read]);
-        at += end.unwrap_or(read) as u64;
-        if end.is_some() {
-            if !tell(Span { offset, length: at - offset }) {
-                return Ok(());
+/// A file whose chunks are looked for.
+struct Search {
+    file: Arc<File>,
+    size: u64,
+    at: u64,
+    cutter: Cutter,
+    buffer: Vec<u8>,
+}
+
+impl Search {
+    /// The next chunk.
+    ///
+    /// # Errors
+    /// `SourceChanged` when the file ends too early, and those of reading.
+    fn next(mut self) -> Result<Option<(Span, Self)>> {
+        self.buffer.resize(READ_BYTES, 0);
+        let offset = self.at;
+        while self.at < self.size {
+            let idle = self.cutter.idle().min(self.size - self.at);
+            self.cutter.skip(idle);
+            self.at += idle;
+            let left = usize::try_from(self.size - self.at).unwrap_or(usize::MAX);
+            let buffer = &mut self.buffer[..left.min(READ_BYTES)];
+            let read = local::read_at(&self.file, self.at, buffer);
+            let read = read.map_err(|e| Error::io("cannot read the source", e))?;
+            if read == 0 && left > 0 {
+                return Err(Error::new(ErrorKind::SourceChanged, "the file became shorter while it was read"));
             }
-            offset = at;
+            let end = self.cutter.push(&self.buffer[..read]);
+            self.at += end.unwrap_or(read) as u64;
+            if end.is_some() {
+                break;
+            }
         }
+        let length = self.at - offset;
+        Ok((length > 0).then_some((Span { offset, length }, self)))
     }
-    if offset < size {
-        tell(Span { offset, length: size - offset });
-    }
-    Ok(())
 }
 
 /// A stream that ends with each chunk, until the next one is begun.
@@ -128,5 +125,73 @@ impl Read for Cut {
         self.at += length;
         self.is_over = self.end == Some(self.at);
         Ok(length)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Write};
+
+    use super::*;
+    use crate::testing::fault::SplitMix;
+
+    const LONGEST: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
+
+    fn bytes(length: usize) -> Vec<u8> {
+        let mut random = SplitMix(3);
+        (0..length).map(|_| random.bits() as u8).collect()
+    }
+
+    fn search(file: File, size: u64) -> Search {
+        Search { file: Arc::new(file), size, at: 0, cutter: Cutter::new(LONGEST), buffer: Vec::new() }
+    }
+
+    fn of_file(bytes: &[u8]) -> Vec<u64> {
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        let (mut search, mut lengths, mut at) = (search(file, bytes.len() as u64), Vec::new(), 0);
+        while let Some((Span { offset, length }, rest)) = search.next().unwrap() {
+            assert_eq!(offset, at);
+            at += length;
+            lengths.push(length);
+            search = rest;
+        }
+        assert_eq!(at, bytes.len() as u64);
+        lengths
+    }
+
+    fn of_stream(bytes: &[u8]) -> Vec<u64> {
+        let reader = Box::new(Cursor::new(bytes.to_vec()));
+        let mut cut =
+            Cut { reader, cutter: Some(Cutter::new(LONGEST)), buffer: Vec::new(), at: 0, end: None, is_over: false };
+        let (mut lengths, mut again) = (Vec::new(), Vec::new());
+        loop {
+            cut.begin_chunk();
+            let before = again.len();
+            cut.read_to_end(&mut again).unwrap();
+            if again.len() == before {
+                assert!(again == bytes);
+                return lengths;
+            }
+            lengths.push((again.len() - before) as u64);
+        }
+    }
+
+    #[test]
+    fn files_and_streams_are_cut_alike() {
+        for length in [0, 1, 6_000, 262_144, 1_000_000] {
+            let bytes = bytes(length);
+            assert_eq!(of_file(&bytes), of_stream(&bytes), "{length}");
+        }
+        // A boundary at the very end.
+        let bytes = bytes(1_000_000);
+        let first = of_file(&bytes)[0] as usize;
+        assert_eq!((of_file(&bytes[..first]), of_stream(&bytes[..first])), (vec![first as u64], vec![first as u64]));
+    }
+
+    #[test]
+    fn a_file_that_gets_shorter_is_noticed() {
+        let found = search(tempfile::tempfile().unwrap(), 200_000).next().map(drop);
+        assert_eq!(found.unwrap_err().kind(), ErrorKind::SourceChanged);
     }
 }
