@@ -365,6 +365,3 @@ impl Pool {
         Ok((!is_going).then_some(Taken::Stored(piece)))
     }
 }
-
-#[cfg(test)]
-mod tests;

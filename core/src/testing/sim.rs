@@ -41,13 +41,16 @@ pub struct Options {
     pub collect: bool,
     /// Whether machines verify, rebuild, rebalance, convert and restore, too, and the pool is mended in the end.
     pub care: bool,
+    /// Whether few contents are stored over and over, by all machines, and deduplicated.
+    pub duplicates: bool,
     /// The rules of the journal; all on but where one is to be shown to matter.
     pub rules: Rules,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { operations: 40, faults: true, blurred: false, collect: false, care: false, rules: Rules::default() }
+        let rules = Rules::default();
+        Self { operations: 40, faults: true, blurred: false, collect: false, care: false, duplicates: false, rules }
     }
 }
 
@@ -133,6 +136,7 @@ pub fn mixed(seed: u64) -> Options {
         blurred: seed % 8 == 1,
         collect: matches!(seed % 8, 0 | 2 | 3),
         care: matches!(seed % 8, 0 | 3 | 4 | 6),
+        duplicates: (seed / 8) % 3 == 1,
         ..Options::default()
     }
 }

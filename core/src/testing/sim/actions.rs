@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record;
 use crate::monitor::{Event, Monitor};
 use crate::path::PoolPath;
-use crate::pool::{Changed, Source, UploadOptions};
+use crate::pool::{Changed, Source, UploadOptions, UploadReport};
 use crate::testing::history::{Ended, Operation, Running};
 
 /// The names of the files of a stored directory.
@@ -40,13 +40,13 @@ async fn perform(process: &Arc<Process>, n: usize, action: &Action) -> Result<St
     let Process { pool, .. } = &**process;
     match action {
         Action::Put { path, content, from_file } => {
-            let Some(_storing) = Storing::begin(process, &[*content]) else {
+            let Some(_storing) = Storing::begin(process, &[*content], FILES[*path % FILES.len()]) else {
                 return Ok("left out: that content is being stored".into());
             };
             put(process, n, &file(*path)?, *content, *from_file).await
         }
         Action::PutTree { directory, contents } => {
-            let Some(_storing) = Storing::begin(process, contents) else {
+            let Some(_storing) = Storing::begin(process, contents, DIRECTORIES[*directory % DIRECTORIES.len()]) else {
                 return Ok("left out: that content is being stored".into());
             };
             put_tree(process, n, &self::directory(*directory)?, contents).await
@@ -96,16 +96,17 @@ pub(super) fn directory(n: usize) -> Result<PoolPath> {
     PoolPath::new(DIRECTORIES[n % DIRECTORIES.len()])
 }
 
-/// Keeps a content from being stored twice at a time by one machine.
-struct Storing<'a>(&'a Process, Vec<u32>);
+/// Keeps a content from being stored twice at a time by one machine; where that is what is looked at, at one path.
+struct Storing<'a>(&'a Process, Vec<(u32, &'static str)>);
 
 impl<'a> Storing<'a> {
-    fn begin(process: &'a Process, contents: &[Content]) -> Option<Self> {
+    fn begin(process: &'a Process, contents: &[Content], at: &'static str) -> Option<Self> {
         let mut storing = process.storing();
-        let mut all: Vec<u32> = contents.iter().map(|c| c.bytes).collect();
+        let shared = process.pool.settings().deduplication;
+        let mut all: Vec<_> = contents.iter().map(|c| (c.bytes, if shared { at } else { "" })).collect();
         all.sort_unstable();
         let distinct = all.windows(2).all(|pair| pair[0] != pair[1]);
-        if !distinct || all.iter().any(|n| storing.contains(n)) {
+        if !(distinct || shared) || all.iter().any(|one| storing.contains(one)) {
             return None;
         }
         storing.extend(&all);
@@ -161,7 +162,9 @@ fn below(process: &Process, name: &str) -> PathBuf {
 async fn put(process: &Process, n: usize, path: &PoolPath, content: Content, from_file: bool) -> Result<String> {
     let mtime_ns = content.mtime_ns();
     let (source, options) = if from_file {
-        let local = below(process, &format!("c{}", content.bytes));
+        // Whom others touch while it is stored is another file's content.
+        let shared = process.pool.settings().deduplication;
+        let local = below(process, &if shared { content.to_string() } else { format!("c{}", content.bytes) });
         local_file(&local, content)?;
         (Source::File(local), UploadOptions::default())
     } else {
@@ -171,7 +174,8 @@ async fn put(process: &Process, n: usize, path: &PoolPath, content: Content, fro
     let running = running(process, n);
     let report = process.pool.upload(source, path, &options, &Monitor::default()).await?;
     let how = acknowledge(process, &Operation::Put(vec![(path.clone(), mtime_ns)]), report.stale, &running)?;
-    Ok(format!("{how}{}", if report.unchanged > 0 { " (was there)" } else { "" }))
+    let there = if report.unchanged > 0 { " (was there)" } else { "" };
+    Ok(format!("{how}{there}{}", deduplicated(&report)))
 }
 
 async fn put_tree(process: &Process, n: usize, path: &PoolPath, contents: &[Content]) -> Result<String> {
@@ -198,7 +202,14 @@ async fn put_tree(process: &Process, n: usize, path: &PoolPath, contents: &[Cont
         }
     }
     let how = acknowledge(process, &Operation::Put(files), report.stale, &running)?;
-    Ok(format!("{how}, {} failed", report.failed))
+    Ok(format!("{how}, {} failed{}", report.failed, deduplicated(&report)))
+}
+
+fn deduplicated(report: &UploadReport) -> String {
+    match report.deduplicated_bytes {
+        0 => String::new(),
+        bytes => format!(", {bytes} bytes deduplicated"),
+    }
 }
 
 async fn delete(process: &Process, n: usize, path: &PoolPath, recursive: bool) -> Result<String> {

@@ -179,6 +179,8 @@ pub(super) struct Machine {
     generation: u32,
 }
 
+type Storing = BTreeSet<(u32, &'static str)>;
+
 /// What the operations of one process share.
 #[derive(Debug)]
 pub(super) struct Process {
@@ -189,12 +191,12 @@ pub(super) struct Process {
     pub life: Arc<Life>,
     /// One change of names at a time, so that it is known who made which record.
     pub names: tokio::sync::Mutex<()>,
-    storing: Mutex<BTreeSet<u32>>,
+    storing: Mutex<Storing>,
 }
 
 impl Process {
-    /// The contents that are being stored just now: none is stored twice at a time.
-    pub fn storing(&self) -> MutexGuard<'_, BTreeSet<u32>> {
+    /// The contents that are being stored just now, and where.
+    pub fn storing(&self) -> MutexGuard<'_, Storing> {
         self.storing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::Options;
 use super::care::Care;
+use crate::config::Chunker;
 use crate::redundancy::Redundancy;
 use crate::testing::fault::{FaultPlan, SplitMix};
 
@@ -23,6 +24,10 @@ pub struct Plan {
     pub redundancy: Redundancy,
     /// The level chunks are compressed at.
     pub compression: Option<u8>,
+    /// Whether content is stored once.
+    pub deduplication: bool,
+    /// Where files are cut into chunks.
+    pub chunker: Chunker,
     /// How long versions stay in the trash.
     pub trash_hours: u64,
     /// The machines.
@@ -178,6 +183,8 @@ pub const FILES: [&str; 8] = ["/f0", "/f1", "/f2", "/d0/x", "/d0/y", "/d1/x", "/
 /// The directories that are stored, made and moved.
 pub const DIRECTORIES: [&str; 4] = ["/d0", "/d1", "/d0/s", "/d2"];
 
+/// So many contents are few.
+const FEW: u64 = 6;
 /// A world has at most so many remotes, and at least three.
 pub(super) const REMOTES_MOST: usize = 5;
 
@@ -198,7 +205,9 @@ impl Plan {
         // In a third of them the trash is off, as it is where nobody takes care.
         let trash_hours = if options.care { [0, 1, 24][random.below(3) as usize] } else { 0 };
         let compression = seed.is_multiple_of(3).then_some(1);
-        Self { seed, remotes, redundancy, compression, trash_hours, machines, faults, steps }
+        let deduplication = options.duplicates;
+        let chunker = if deduplication && seed.is_multiple_of(2) { Chunker::FastCdc } else { Chunker::Fixed };
+        Self { seed, remotes, redundancy, compression, deduplication, chunker, trash_hours, machines, faults, steps }
     }
 }
 
@@ -251,8 +260,9 @@ fn draw_steps(
 ) -> Vec<Step> {
     let mut steps = Vec::new();
     let mut at_ms = 0;
-    let mut drawn = Drawn { contents: 0, lost: 0 };
     let pace = 50 + random.below(1500);
+    let few = options.duplicates.then(|| u32::try_from(1 + random.below(100_000)).unwrap_or(1));
+    let mut drawn = Drawn { contents: 0, few, lost: 0 };
     for _ in 0..options.operations {
         at_ms += match random.below(100) {
             0 => 700_000 + random.below(100_000_000),
@@ -297,11 +307,20 @@ fn draw_steps(
 
 struct Drawn {
     contents: u32,
+    /// The first of the few contents that there are.
+    few: Option<u32>,
     lost: usize,
 }
 
 impl Drawn {
     fn content(&mut self, random: &mut SplitMix) -> Content {
+        if let Some(first) = self.few {
+            let (bytes, touch) = (random.below(FEW), random.below(4));
+            return Content {
+                bytes: first + u32::try_from(bytes).unwrap_or(0),
+                touch: u32::try_from(touch).unwrap_or(0),
+            };
+        }
         // Mostly new; now and then one that was stored before, touched or not: resumed, or there already.
         if self.contents == 0 || random.chance(0.75) {
             self.contents += 1;
@@ -312,8 +331,14 @@ impl Drawn {
         Content { bytes, touch: u32::from(random.chance(0.3)) }
     }
 
-    /// A new one that shares a chunk with others.
+    /// A new one that shares a chunk with others; of few the next one.
     fn packed(&mut self) -> Content {
+        if let Some(first) = self.few {
+            self.contents += 1;
+            let packed = (first..).map(|bytes| Content { bytes, touch: 0 }).filter(|content| content.is_packed());
+            let mut packed = packed.take(4).collect::<Vec<_>>();
+            return packed.swap_remove(self.contents as usize % packed.len());
+        }
         loop {
             self.contents += 1;
             let content = Content { bytes: self.contents, touch: 0 };
@@ -396,8 +421,14 @@ impl fmt::Display for Plan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(
             f,
-            "seed {}: {} remotes, {}, compression {:?}, {} h of trash",
-            self.seed, self.remotes, self.redundancy, self.compression, self.trash_hours
+            "seed {}: {} remotes, {}, compression {:?}, deduplication {}, chunks {}, {} h of trash",
+            self.seed,
+            self.remotes,
+            self.redundancy,
+            self.compression,
+            self.deduplication,
+            self.chunker,
+            self.trash_hours
         )?;
         writeln!(f, "faults {:?}", self.faults)?;
         for (n, machine) in self.machines.iter().enumerate() {

@@ -30,6 +30,8 @@ pub(super) fn play(plan: Plan, options: &Options) -> Result<Outcome, Box<Failure
     if plan.seed.is_multiple_of(2) {
         (world.settings.cache_bytes, world.settings.prefetch_bytes) = (1 << 20, 2 * CHUNK_BYTES);
     }
+    world.settings.deduplication = plan.deduplication;
+    world.settings.chunker = plan.chunker;
     world.rules = options.rules;
     world.limits = Limits { compact_from: 6, part_bytes: 8_000 };
     world.settings.offer_timeout = Duration::from_secs(60);

@@ -9,7 +9,7 @@
 //! | a view in the same operation | `view_before_commit` | `writing::a_write_rests_on_a_view_of_its_own`, `chance::view_before_commit` |
 //! | W remotes hold what is acknowledged | `quorum` | `writing::an_acknowledged_commit_outlives_one_remote` |
 //! | a remote is what its marker says | `markers` | `chance::markers` |
-//! | commit, then look | `look_after_commit` | `writing::commit_then_look` |
+//! | commit, then look | `look_after_commit` | `writing::commit_then_look`, `writing::use_again_then_look` |
 //! | long uploads keep what they stored | `keep_uploads` | `writing::a_long_upload_keeps_what_it_stored` |
 //! | resumed uploads prove their shards | `prove_resumed` | `writing::a_resumed_upload_proves_its_shards` |
 //! | a deletion names what it saw | `deletion_names_version` | `writing::a_deletion_names_what_it_saw` |

@@ -16,7 +16,7 @@ use rclonepool_core::testing::world::Clock;
 use rclonepool_core::{Monitor, Pool};
 
 use super::{Outcome, at_commit, collect, collect_as, hold, make, nth_commit, only_with, reads};
-use crate::{content, is_commit, path, put, scripted};
+use crate::{content, is_commit, path, put, put_directory, scripted};
 
 #[tokio::test]
 async fn names_belong_to_one_put() {
@@ -167,6 +167,56 @@ async fn commit_then_look() {
             let said = collected.await.unwrap();
             assert_eq!((writing.left(), collecting.left()), (0, 0), "{said}");
             reads(&world, id, "/f", &bytes).await
+        },
+    )
+    .await;
+}
+
+/// As [`commit_then_look`], for data that is there: it was let go of, and is used again while a collector is about to
+/// drop it.
+#[tokio::test]
+async fn use_again_then_look() {
+    only_with(
+        |rules| rules.look_after_commit = false,
+        async |rules| {
+            let (mut world, id) = make(3, "none", 11, rules).await;
+            world.settings.deduplication = true;
+            let (bytes, small) = (content(1, 150_000), content(2, 6_000));
+            let first = world.open(id).await.unwrap();
+            put(&first, "/large", &bytes).await.unwrap();
+            put(&first, "/small", &small).await.unwrap();
+            first.delete(&path("/large"), false).await.unwrap();
+            first.delete(&path("/small"), false).await.unwrap();
+            let (writer, writing) = scripted(&world, id).await;
+            let (collector, collecting) = scripted(&world, id).await;
+            let directory = tempfile::tempdir().unwrap();
+            for (name, bytes) in [("large", &bytes), ("small", &small)] {
+                std::fs::write(directory.path().join(name), bytes).unwrap();
+            }
+            let [go, begun, reached] = std::array::from_fn(|_| Arc::new(tokio::sync::Notify::new()));
+            let (g, b, r) = (go.clone(), begun.clone(), reached.clone());
+            let collected = tokio::spawn(async move {
+                b.notified().await;
+                collect_as(&collector).await
+            });
+            at_commit(&writing, 1, &world, async move {
+                begun.notify_one();
+                r.notified().await;
+            });
+            at_commit(&collecting, 2, &world, async move {
+                reached.notify_one();
+                g.notified().await;
+            });
+            let report = put_directory(&writer, directory.path(), "/d").await.unwrap();
+            // Said to be there, and stored anew where the look showed that it goes.
+            let shared = if rules.look_after_commit { 0 } else { 156_000 };
+            assert_eq!((report.files, report.deduplicated_bytes), (2, shared));
+            go.notify_one();
+            let said = collected.await.unwrap();
+            assert_eq!((writing.left(), collecting.left()), (0, 0), "{said}");
+            assert!(said.contains("dropped 3"), "{said}");
+            reads(&world, id, "/d/large", &bytes).await?;
+            reads(&world, id, "/d/small", &small).await
         },
     )
     .await;
