@@ -129,6 +129,10 @@ fn tell(context: &Context, plan: &RebuildPlan, report: &RebuildReport, elapsed: 
     if report.commits > 0 {
         context.ui.say(&format!("put {} anew", count(report.commits, "commit")))?;
     }
+    if report.twins > 0 {
+        let chunks = count(report.twins, "chunk");
+        context.ui.say(&format!("{chunks} could not be read; others of the same content stand for them now"))?;
+    }
     if report.trash_failed > 0 {
         let chunks = count(report.trash_failed, "chunk");
         context.ui.warn(&format!("{chunks} of versions in the trash could not be made whole"));

@@ -54,6 +54,10 @@ fn print(context: &Context, status: &PoolStatus) -> Result<()> {
     out.line(&format!("Pool {}, redundancy {}", status.pool, status.redundancy))?;
     let (files, plain, stored) = (count(status.files, "file"), size(status.bytes), size(status.stored));
     out.line(&format!("  {files}, {plain}; {stored} on the remotes"))?;
+    if status.deduplicated_bytes > 0 {
+        let (unique, saved) = (size(status.unique_bytes), size(status.deduplicated_bytes));
+        out.line(&format!("  deduplicated: {plain} are {unique} of different content, {saved} saved"))?;
+    }
     if status.compressed_bytes > 0 {
         let (plain, stored) = (size(status.compressed_bytes), size(status.compressed_stored));
         out.line(&format!("  compressed: {plain} take {stored}, before redundancy"))?;

@@ -27,6 +27,11 @@ pub struct PoolStatus {
     pub trash_bytes: u64,
     /// Bytes of shards on all remotes.
     pub stored: u64,
+    /// Bytes of the files that are in different places, before compression and redundancy; small files that lie in the
+    /// journal included.
+    pub unique_bytes: u64,
+    /// Bytes of the files that need none, as others have the same content: the rest of `bytes`.
+    pub deduplicated_bytes: u64,
     /// Plain bytes of the chunks that are compressed.
     pub compressed_bytes: u64,
     /// What is stored of them, before redundancy.
@@ -80,6 +85,8 @@ impl Pool {
         let (files, bytes) = self.index.totals()?;
         let (trash_versions, trash_bytes) = self.index.trash_totals(&self.keep_by()?)?;
         let (compressed_bytes, compressed_stored) = self.index.compressed_totals()?;
+        let sharing = self.index.sharing()?;
+        let deduplicated_bytes = (sharing.logical - sharing.unique).min(bytes);
         let used = self.index.remote_use()?;
         let records = self.index.remotes()?;
         let use_of = |id: RemoteId| used.iter().find(|(r, _)| *r == id).map(|(_, u)| *u).unwrap_or_default();
@@ -141,6 +148,8 @@ impl Pool {
             trash_versions,
             trash_bytes,
             stored: used.iter().map(|(_, u)| u.bytes).sum(),
+            unique_bytes: bytes - deduplicated_bytes,
+            deduplicated_bytes,
             compressed_bytes,
             compressed_stored,
             tolerated: tolerated(redundancy, members),

@@ -6,6 +6,7 @@ mod commits;
 mod compressed;
 mod convert;
 mod drain;
+mod duplicates;
 mod freeing;
 mod gc;
 mod health;

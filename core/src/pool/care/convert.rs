@@ -303,10 +303,17 @@ impl Pool {
     /// The next revision of every version that refers to an old chunk; takes out the chunks nothing refers to.
     fn revisions(&self, converted: &mut Vec<Converted>) -> Result<Vec<Entry>> {
         let pairs = converted.iter().flat_map(|one| one.replaces.iter().map(|old| (*old, one.new.chunk)));
-        let new: BTreeMap<ChunkId, ChunkId> = pairs.collect();
+        let (revised, used) = self.referring_to(&pairs.collect())?;
+        converted.retain(|one| used.contains(&one.new.chunk));
+        Ok(revised)
+    }
+
+    /// The next revision of every version that refers to one of these chunks, referring to the one that stands for it
+    /// now; and those of them that are referred to.
+    pub(super) fn referring_to(&self, new: &BTreeMap<ChunkId, ChunkId>) -> Result<(Vec<Entry>, BTreeSet<ChunkId>)> {
         let mut revised: BTreeMap<(PoolPath, crate::id::Stamp), Entry> = BTreeMap::new();
         let mut used = BTreeSet::new();
-        for (old, chunk) in &new {
+        for (old, chunk) in new {
             let versions = self.index.versions_of(*old)?;
             if !versions.is_empty() {
                 used.insert(*chunk);
@@ -323,8 +330,7 @@ impl Pool {
                 revised.insert((entry.path.clone(), entry.stamp), entry);
             }
         }
-        converted.retain(|one| used.contains(&one.new.chunk));
-        Ok(revised.into_values().collect())
+        Ok((revised.into_values().collect(), used))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Rebuilding missing and damaged shards from the others: what there is to do.
 
 mod perform;
+mod twin;
 
 pub use perform::RebuildReport;
 pub(super) use perform::{Batch, STAGES};

@@ -37,6 +37,8 @@ pub struct RebuildReport {
     pub bytes: u64,
     /// Objects freed that others stand for now.
     pub freed: u64,
+    /// Chunks that too few shards are left of, and for which others of the same content stand now.
+    pub twins: u64,
     /// Chunks that too few shards are left of.
     pub unrecoverable: u64,
     /// Chunks that failed for other reasons, and may be tried again.
@@ -137,7 +139,7 @@ impl Pool {
             match done {
                 Ok(restored) => batch.push(restored, self.env.boot_ms()),
                 Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-                Err(error) => self.count_failure(chunk, &error, &mut report, monitor)?,
+                Err(error) => self.try_twin(chunk, &error, &mut report, monitor).await?,
             }
             if batch.is_due(self.env.boot_ms()) {
                 self.finish_batch(&mut batch, &mut report, monitor).await?;
@@ -146,6 +148,23 @@ impl Pool {
         self.finish_batch(&mut batch, &mut report, monitor).await?;
         report.freed += self.free_replaced(&plan.leftovers, monitor).await?;
         Ok(report)
+    }
+
+    /// Where too few shards are left of a chunk, looks for another one of the same content.
+    async fn try_twin(
+        self: &Arc<Self>,
+        chunk: ChunkId,
+        error: &Error,
+        report: &mut RebuildReport,
+        monitor: &Monitor,
+    ) -> Result<()> {
+        let lost = error.kind() == ErrorKind::Unrecoverable && self.index.chunk(chunk)?.is_some();
+        let found = if lost { monitor.run(self.refer_to_twin(chunk)).await? } else { None };
+        let Some(stale) = found else { return self.count_failure(chunk, error, report, monitor) };
+        report.twins += 1;
+        report.stale |= stale;
+        monitor.progress(0, 1);
+        Ok(())
     }
 
     fn count_failure(
