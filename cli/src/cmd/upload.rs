@@ -210,6 +210,9 @@ fn tell(context: &Context, pool: &Pool, report: &UploadReport, tally: &Tally, ta
     if report.resumed_bytes > 0 {
         parts.push(format!("{} of it were there from an interrupted upload", format::size(report.resumed_bytes)));
     }
+    if report.deduplicated_bytes > 0 {
+        parts.push(format!("{} of it were in the pool already", format::size(report.deduplicated_bytes)));
+    }
     if report.unchanged > 0 {
         parts.push(format!("{} unchanged", format::count(report.unchanged, "file")));
     }

@@ -150,8 +150,8 @@ fn switches_without_effect_say_so() {
     assert!(keys(&parse("")).is_empty(), "defaults are no one's wish");
     let config = parse(r#""enable_plugins": true, "enable_metrics": true, "enable_webui": false"#);
     assert_eq!(keys(&config), ["enable_plugins", "enable_metrics"]);
-    let made = Config { enable_deduplication: true, enable_https: true, ..Config::default() };
-    assert_eq!(keys(&made), ["enable_deduplication", "enable_https"]);
+    let made = Config { enable_metrics: true, enable_https: true, ..Config::default() };
+    assert_eq!(keys(&made), ["enable_https", "enable_metrics"]);
     assert!(made.notices()[0].message.contains("no effect in this version"));
     let example = Config::parse(EXAMPLE).unwrap();
     assert!(!keys(&example).iter().any(|key| key == "auto_rebalance"));

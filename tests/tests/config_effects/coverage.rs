@@ -5,10 +5,11 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 58] = [
+const TESTED: [(&str, &str); 60] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
+    ("chunker", "format::chunker_cuts_by_content"),
     ("data_prefix", "format::prefixes_are_where_objects_lie"),
     ("manifest_prefix", "format::prefixes_are_where_objects_lie"),
     ("use_crypt", "rclone::use_crypt_and_crypt_remotes"),
@@ -37,6 +38,7 @@ const TESTED: [(&str, &str); 58] = [
     ("max_parallel_workers", "transfer::workers"),
     ("show_progress", "transfer::show_progress_silences_progress"),
     ("file_hashes", "format::file_hashes_are_kept"),
+    ("enable_deduplication", "format::equal_content_is_stored_once"),
     ("enable_compression", "format::compression_stores_less"),
     ("compression_level", "format::compression_stores_less"),
     ("enable_chunk_cache", "reading::the_chunk_cache_keeps_what_was_read"),
@@ -69,8 +71,7 @@ const TESTED: [(&str, &str); 58] = [
 
 /// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
 /// can be done.
-const LATER: [(&str, &str, Option<&str>); 13] = [
-    ("enable_deduplication", "1", Some("true")),
+const LATER: [(&str, &str, Option<&str>); 12] = [
     ("webdav_port", "0", None),
     ("webdav_auth_method", "\"kerberos\"", Some("\"basic\"")),
     ("webdav_users", "{\"me\": \"plain\"}", None),

@@ -119,3 +119,44 @@ fn compression_stores_less() {
     }
     assert_eq!(machine.run(&["ls"]).stderr, "", "both keys have an effect");
 }
+
+fn chunks(machine: &Machine, path: &str) -> Vec<(String, u64)> {
+    let of = |chunk: &Value| (chunk["chunk"].as_str().unwrap().to_owned(), chunk["size"].as_u64().unwrap());
+    stat(machine, path)["chunks"].as_array().unwrap().iter().map(of).collect()
+}
+
+#[test]
+fn equal_content_is_stored_once() {
+    let machine = Machine::with_pool(3, "none", "64K");
+    let bytes = content(1, 300_000);
+    machine.upload(&bytes, "/1");
+    machine.upload(&bytes, "/2");
+    assert_ne!(chunks(&machine, "/1"), chunks(&machine, "/2"));
+    assert!(!machine.ok(&["status"]).contains("deduplicated"));
+    machine.set("enable_deduplication", true);
+    machine.upload(&bytes, "/3");
+    assert!([chunks(&machine, "/1"), chunks(&machine, "/2")].contains(&chunks(&machine, "/3")));
+    let status: Value = serde_json::from_str(&machine.ok(&["--json", "status"])).unwrap();
+    let told = ["bytes", "unique_bytes", "deduplicated_bytes"].map(|key| status[key].as_u64().unwrap());
+    assert_eq!(told, [900_000, 600_000, 300_000]);
+    let said = machine.ok(&["status"]);
+    assert!(said.contains("deduplicated: 878.9 KiB are 585.9 KiB of different content, 293.0 KiB saved"), "{said}");
+    assert_eq!(machine.run(&["ls"]).stderr, "", "the key has an effect");
+}
+
+#[test]
+fn chunker_cuts_by_content() {
+    let machine = Machine::with_pool(1, "none", "64K");
+    let (old, front) = (content(1, 600_000), content(2, 1000));
+    let new = [front.as_slice(), &old].concat();
+    machine.upload(&old, "/fixed");
+    assert!(chunks(&machine, "/fixed")[..9].iter().all(|(_, size)| *size == 65_536));
+    machine.set("chunker", "fastcdc");
+    machine.upload(&old, "/old");
+    machine.upload(&new, "/new");
+    let sizes = |path: &str| chunks(&machine, path).iter().map(|(_, size)| *size).collect::<Vec<u64>>();
+    let (old_sizes, new_sizes) = (sizes("/old"), sizes("/new"));
+    assert!(old_sizes.iter().all(|size| *size <= 65_536) && old_sizes.len() > 20, "{old_sizes:?}");
+    assert_eq!(old_sizes[old_sizes.len() - 15..], new_sizes[new_sizes.len() - 15..]);
+    assert_eq!((machine.cat("/old"), machine.cat("/new")), (old, new));
+}

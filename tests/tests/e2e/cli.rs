@@ -5,7 +5,7 @@ mod bad_data;
 mod bad_remotes;
 mod balance;
 mod care;
-
+mod duplicates;
 mod everyday;
 mod freeing;
 mod help;

@@ -109,6 +109,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("enable_health_monitoring", "\"on\"", "allowed: true or false"),
     ("auto_heal", "1", "allowed: true or false"),
     ("health_check_interval", "0", "from 1 to 31,536,000 (seconds)"),
+    ("chunker", "\"rolling\"", "\"rolling\" is not allowed; allowed: fixed or fastcdc"),
     ("enable_deduplication", "null", "allowed: true or false"),
     ("enable_compression", "3", "allowed: true or false"),
     ("compression_level", "0", "from 1 to 22"),
