@@ -2,6 +2,7 @@
 
 mod compression;
 mod cpu;
+mod dedup;
 mod directories;
 mod health;
 mod listing;
@@ -18,12 +19,13 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 13] = [
+pub const ALL: [&str; 14] = [
     "sum",
     "peers",
     "directories",
     "cpu",
     "compression",
+    "dedup",
     "requests",
     "small",
     "random",
@@ -45,6 +47,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "directories" => directories::run(scale),
         "cpu" => cpu::run(scale),
         "compression" => compression::run(scale),
+        "dedup" => dedup::run(scale),
         "requests" => requests::run(scale).await,
         "small" => small::run(scale).await,
         "random" => random::run(scale).await,
@@ -63,4 +66,19 @@ const MIB: u64 = 1 << 20;
 #[allow(clippy::cast_precision_loss, reason = "for people")]
 fn mib(bytes: u64) -> f64 {
     bytes as f64 / MIB as f64
+}
+
+/// The bytes of all shards and commits below a directory.
+fn bytes_below(directory: &std::path::Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in std::fs::read_dir(directory)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += match metadata.is_dir() {
+            true if entry.file_name() == "index" => 0,
+            true => bytes_below(&entry.path())?,
+            false => metadata.len(),
+        };
+    }
+    Ok(bytes)
 }

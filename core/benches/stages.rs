@@ -4,10 +4,12 @@
 #![allow(missing_docs, reason = "criterion makes public functions")]
 
 use std::hint::black_box;
+use std::num::NonZeroU64;
 use std::time::Duration;
 
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkId, Throughput, criterion_group, criterion_main};
+use rclonepool_core::stage::chunk::content::Cutter;
 use rclonepool_core::stage::compress::{DEFAULT_LEVEL, FRAME_BYTES, Packer, Unpacker};
 use rclonepool_core::stage::erasure::kernel::Kernel;
 use rclonepool_core::stage::erasure::{Erasure, STRIP_BYTES};
@@ -59,6 +61,7 @@ impl Measurement for CpuTime {
 
 const CODES: [(usize, usize); 4] = [(2, 1), (3, 1), (4, 2), (10, 4)];
 const UNIT_BYTES: usize = 1 << 20;
+const LONGEST: NonZeroU64 = NonZeroU64::new(1 << 20).expect("it is not 0");
 
 fn bytes(len: usize) -> Vec<u8> {
     (0..len as u64).map(|n| (n.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 56) as u8).collect()
@@ -78,6 +81,14 @@ fn sums(criterion: &mut Criterion) {
         bencher.iter(|| <sha2::Sha256 as sha2::Digest>::digest(black_box(&data)));
     });
     group.bench_function("crc32c", |bencher| bencher.iter(|| unit_crc(black_box(&data))));
+    group.bench_function("boundaries (fastcdc)", |bencher| {
+        bencher.iter(|| {
+            let (mut cutter, mut rest) = (Cutter::new(LONGEST), black_box(data.as_slice()));
+            while let Some(end) = cutter.push(rest) {
+                rest = &rest[end..];
+            }
+        });
+    });
     group.finish();
 }
 

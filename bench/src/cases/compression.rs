@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::json;
 
-use super::{MIB, mib};
+use super::{MIB, bytes_below, mib};
 use crate::places::{self, TestPool};
 use crate::table::{Goal, Row, median};
 use crate::worker::Work;
@@ -130,19 +130,4 @@ fn zstd(file: &Path, packed: &Path) -> Result<Zstd> {
     let bytes = std::fs::metadata(packed)?.len();
     std::fs::remove_file(packed)?;
     Ok(Zstd { compress, decompress, bytes })
-}
-
-/// The bytes of all shards and commits below a directory.
-fn bytes_below(directory: &Path) -> Result<u64> {
-    let mut bytes = 0;
-    for entry in std::fs::read_dir(directory)? {
-        let entry = entry?;
-        let metadata = entry.metadata()?;
-        bytes += match metadata.is_dir() {
-            true if entry.file_name() == "index" => 0,
-            true => bytes_below(&entry.path())?,
-            false => metadata.len(),
-        };
-    }
-    Ok(bytes)
 }

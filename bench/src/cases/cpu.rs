@@ -66,7 +66,8 @@ fn round(size: u64, through_rclone: bool, more: &Value) -> Result<(Outcome, Outc
     Ok((up, down, f64::midpoint(openssl, self::openssl(&source)?)))
 }
 
-fn openssl(file: &Path) -> Result<f64> {
+/// CPU seconds that `openssl` takes to hash a file.
+pub fn openssl(file: &Path) -> Result<f64> {
     let before = gauge::children_cpu();
     let status = Command::new("openssl").args(["dgst", "-sha256"]).arg(file).stdout(Stdio::null()).status();
     let status = status.map_err(|e| format!("openssl cannot be run: {e}; install it"))?;

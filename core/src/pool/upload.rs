@@ -224,8 +224,7 @@ impl Pool {
             let prepared = match source.take() {
                 Some(Source::File(file)) => {
                     let bytes = file.metadata().map_or(0, |metadata| metadata.len());
-                    let chunks = bytes.div_ceil(self.settings.chunk_size).max(1);
-                    monitor.event(&Event::Total { bytes, items: chunks });
+                    monitor.event(&Event::Total { bytes, items: self.chunks_of(bytes) });
                     let order = Order {
                         data: Data::File(file.clone()),
                         path: path.clone(),

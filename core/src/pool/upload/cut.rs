@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::local;
 use crate::pool::Pool;
 use crate::pool::download::blocking;
-use crate::stage::chunk::content::Cutter;
+use crate::stage::chunk::content::{Cutter, Lengths};
 use crate::stage::chunk::{Span, fixed};
 
 /// How much is read at a time to find boundaries.
@@ -21,6 +21,15 @@ const READ_BYTES: usize = 256 << 10;
 impl Pool {
     fn longest(&self) -> NonZeroU64 {
         NonZeroU64::new(self.settings.chunk_size).unwrap_or(NonZeroU64::MIN)
+    }
+
+    /// About how many chunks a file of so many bytes has; exact where all are of one length.
+    pub(super) fn chunks_of(&self, bytes: u64) -> u64 {
+        let length = match self.settings.chunker {
+            Chunker::Fixed => self.longest().get(),
+            Chunker::FastCdc => Lengths::of(self.longest()).average,
+        };
+        bytes.div_ceil(length).max(1)
     }
 
     /// The chunks of a file, in their order. Where their ends must be looked for, that comes just before somebody reads
