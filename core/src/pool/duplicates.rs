@@ -146,6 +146,8 @@ pub(super) enum Taken {
 pub(super) struct Duplicates {
     flights: Mutex<Flights>,
     misplaced: Mutex<HashSet<ChunkId>>,
+    /// Of these, what the journal has and does not say it of.
+    untold: Mutex<Vec<ChunkId>>,
 }
 
 #[derive(Debug, Default)]
@@ -174,6 +176,21 @@ impl Duplicates {
     pub fn note(&self, marked: &BTreeMap<ChunkId, Mark>) {
         let misplaced = marked.iter().filter(|(_, mark)| **mark == Mark::Misplaced).map(|(chunk, _)| *chunk);
         lock(&self.misplaced).extend(misplaced);
+    }
+
+    /// Chunks that are to be condemned with the next commit.
+    pub fn untold(&self) -> Vec<ChunkId> {
+        lock(&self.untold).clone()
+    }
+
+    /// Has chunks condemned with the next commit.
+    pub fn tell(&self, chunks: impl IntoIterator<Item = ChunkId>) {
+        lock(&self.untold).extend(chunks);
+    }
+
+    /// These are condemned.
+    pub fn told(&self, chunks: &[ChunkId]) {
+        lock(&self.untold).retain(|chunk| !chunks.contains(chunk));
     }
 
     fn is_misplaced(&self, chunk: ChunkId) -> bool {

@@ -5,8 +5,9 @@ use std::sync::atomic::Ordering;
 use super::Pool;
 use super::init::{pool_record, remote_record};
 use crate::error::Result;
-use crate::id::Stamp;
-use crate::journal::record::{PoolRecord, Record, RemoteRecord, RemoteState, canonical};
+use crate::id::{ChunkId, Stamp};
+use crate::index::Mark;
+use crate::journal::record::{Condemned, PoolRecord, Record, RemoteRecord, RemoteState, canonical};
 use crate::journal::{Receipt, View};
 use crate::stage::hash::sha256;
 
@@ -43,7 +44,24 @@ impl Pool {
     pub(super) async fn commit_data(&self, view: &View, epoch: u64, mut records: Vec<Record>) -> Result<Receipt> {
         let (changed, digest) = self.changed_settings(view)?;
         records.extend(changed);
+        let brought: Vec<ChunkId> = records
+            .iter()
+            .filter_map(|record| match record {
+                Record::Chunk(chunk) => Some(chunk.chunk),
+                _ => None,
+            })
+            .collect();
+        let untold = self.duplicates.untold();
+        let condemned = |chunk: &ChunkId| Record::Condemned(Condemned { chunk: *chunk, stamp: Stamp::ZERO });
+        records.extend(untold.iter().map(condemned));
         let receipt = self.journal.commit_data(view, epoch, records).await?;
+        self.duplicates.note(&receipt.marked);
+        if !receipt.names.is_empty() {
+            self.duplicates.told(&untold);
+            // Others see the record, and not that its shards are elsewhere: they must not come to rely on it.
+            let astray = |chunk: &ChunkId| receipt.marked.get(chunk) == Some(&Mark::Misplaced);
+            self.duplicates.tell(brought.into_iter().filter(astray));
+        }
         if receipt.marked.is_empty() {
             self.index.set_meta(WRITTEN, &digest)?;
             self.wrote.store(true, Ordering::Relaxed);

@@ -283,7 +283,6 @@ impl Pool {
 
     /// What is marked must not be resumed from.
     pub(super) fn forget_marked(&self, prepared: &Prepared, marked: &BTreeMap<crate::id::ChunkId, Mark>) -> Result<()> {
-        self.duplicates.note(marked);
         let touched = |record: &Record| matches!(record, Record::Chunk(chunk) if marked.contains_key(&chunk.chunk));
         match &prepared.resume_key {
             Some(key) if prepared.records.iter().any(touched) => self.index.forget_resumable(key),

@@ -135,7 +135,8 @@ fn equal_content_is_stored_once() {
     assert!(!machine.ok(&["status"]).contains("deduplicated"));
     machine.set("enable_deduplication", true);
     machine.upload(&bytes, "/3");
-    assert!([chunks(&machine, "/1"), chunks(&machine, "/2")].contains(&chunks(&machine, "/3")));
+    let there = [chunks(&machine, "/1"), chunks(&machine, "/2")].concat();
+    assert!(chunks(&machine, "/3").iter().all(|chunk| there.contains(chunk)));
     let status: Value = serde_json::from_str(&machine.ok(&["--json", "status"])).unwrap();
     let told = ["bytes", "unique_bytes", "deduplicated_bytes"].map(|key| status[key].as_u64().unwrap());
     assert_eq!(told, [900_000, 600_000, 300_000]);
