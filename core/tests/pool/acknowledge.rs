@@ -198,6 +198,27 @@ async fn what_went_to_an_empty_mount_point_is_stored_anew() {
     assert_eq!(get(&world.open(id).await.unwrap(), "/f").await.unwrap(), content(7, 50_000));
 }
 
+/// Its record may be in the journal all the same; nobody who has the same content comes to rely on it.
+#[tokio::test]
+async fn what_went_astray_is_not_used_again() {
+    let mut world = World::new(4, Redundancy::NONE, CHUNK, 7);
+    world.settings.deduplication = true;
+    let id = world.init().await.unwrap();
+    let (pool, script) = scripted(&world, id).await;
+    let bytes = content(7, 70_000);
+    let under = unmount_under_the_next_shard(&world, &script);
+    put(&pool, "/f", &bytes).await.unwrap();
+    mount_again(&world, &under);
+    let other = world.open(id).await.unwrap();
+    let versions = other.journal().index().versions(&path("/f")).unwrap();
+    let chunks = versions.iter().flat_map(|version| version.content.extents()).map(|extent| extent.chunk);
+    assert_eq!((versions.len(), other.journal().index().marks(chunks).unwrap().len()), (2, 1));
+    assert_eq!(put(&other, "/g", &bytes).await.unwrap().deduplicated_bytes, 70_000);
+    for at in ["/f", "/g"] {
+        assert_eq!(get(&world.open(id).await.unwrap(), at).await.unwrap(), bytes);
+    }
+}
+
 #[tokio::test]
 async fn the_files_of_a_directory_too() {
     let world = World::new(4, Redundancy::NONE, CHUNK, 8);
