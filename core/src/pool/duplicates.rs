@@ -134,6 +134,7 @@ impl Drop for Claimed {
 
 /// Content that somebody else stores, or has.
 #[derive(Debug)]
+#[allow(clippy::large_enum_variant, reason = "taken apart where it is made")]
 pub(super) enum Taken {
     /// Somebody stores it just now.
     Storing(Arc<Flight>),

@@ -109,7 +109,6 @@ async fn store(
     let pool = &principal.pool;
     let before = pool.entry(path)?;
     let options = UploadOptions {
-        force: true,
         mtime_ns: announced.mtime_ns,
         content_type: announced.content_type,
         properties: before.map(|entry| entry.properties).unwrap_or_default(),

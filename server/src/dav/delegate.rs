@@ -147,7 +147,7 @@ impl Context {
         if pool.entry(&path).map_err(|error| self.failed(error))?.is_some() {
             return Err(FsError::Exists);
         }
-        let options = UploadOptions { force: true, ..UploadOptions::default() };
+        let options = UploadOptions::default();
         let made = pool.upload(Source::Bytes(Bytes::new()), &path, &options, &Monitor::default()).await;
         made.map_err(|error| self.failed(error))?;
         if let Some(room) = room {

@@ -57,6 +57,7 @@ struct Summed {
 }
 
 /// What is to be stored in one go.
+#[allow(clippy::large_enum_variant, reason = "there are as many at a time as workers")]
 enum Load {
     Done(PoolPath, Result<Prepared>),
     Pack(Vec<Small>),
