@@ -1,4 +1,5 @@
 //! REST, version 1.
+#![allow(clippy::result_large_err, reason = "a problem is made once for a request, and sent")]
 
 mod care;
 mod docs;

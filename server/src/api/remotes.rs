@@ -115,7 +115,7 @@ pub async fn add(
     .await
 }
 
-async fn added(app: &App, who: &Who, path: &PathBuf, asked: &Add, monitor: &Monitor) -> CoreResult<Value> {
+async fn added(app: &App, who: &Who, path: &std::path::Path, asked: &Add, monitor: &Monitor) -> CoreResult<Value> {
     let Some(files) = &app.files else { return Err(Error::new(ErrorKind::Internal, "no configuration file")) };
     let pool = &who.principal.pool;
     let mut file = edit(path)?;
@@ -197,7 +197,7 @@ pub async fn remove(
     .await
 }
 
-fn forgotten(app: &App, path: &PathBuf, name: &str) -> CoreResult<()> {
+fn forgotten(app: &App, path: &std::path::Path, name: &str) -> CoreResult<()> {
     let Some(files) = &app.files else { return Ok(()) };
     let (mut file, config) = (edit(path)?, (files.load)(path)?);
     forget(&mut file, &config, name);
