@@ -1,0 +1,527 @@
+"""The reports of what keeps a pool whole; all of them can be imported from :mod:`rclonepool.reports`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, TypedDict
+
+if TYPE_CHECKING:
+    from rclonepool.reports import Redundancy, RemoteState
+
+FileState = Literal["healthy", "degraded", "at_risk", "unavailable", "lost"]
+"""How a file is; the worse the later."""
+
+Damage = Literal["missing", "truncated", "corrupt"]
+"""What is wrong with a shard or a commit."""
+
+VerifyLevel = Literal["quick", "default", "deep"]
+"""How thoroughly to look."""
+
+Stage = Literal["resumable", "young", "unmarked", "waiting", "due", "dropped"]
+"""How far garbage is on its way out."""
+
+
+class Place(TypedDict):
+    """Where one copy of one shard lies."""
+    index: int
+    """The shard's index: data shards first, then parity."""
+    copy: int
+    """Which copy of it."""
+    remote: str
+    """The remote."""
+    nonce: str
+    """Names the put."""
+
+
+class Finding(TypedDict):
+    """A shard object that is not what its record says."""
+    chunk: str
+    """Its chunk."""
+    place: Place
+    """Which shard of it, and where."""
+    damage: Damage
+    """What is wrong."""
+
+
+class Counts(TypedDict):
+    """Shard objects of a file, or of many, that are not as they should be."""
+    missing: int
+    """Not there: neither in the listing nor when asked for, or never put, or on a remote that left."""
+    truncated: int
+    """Of another size than recorded."""
+    corrupt: int
+    """With units that do not match their checksums."""
+    misplaced: int
+    """More of a chunk on one remote or failure domain than need be."""
+    unknown: int
+    """On a remote that is offline or could not be read: nothing is known of them."""
+
+
+class StateCounts(TypedDict):
+    """How many files are in each state."""
+    healthy: int
+    """See Healthy."""
+    degraded: int
+    """See Degraded."""
+    at_risk: int
+    """See AtRisk."""
+    unavailable: int
+    """See Unavailable."""
+    lost: int
+    """See Lost."""
+
+
+class SuspectReport(TypedDict):
+    """Why a remote is suspect."""
+    absent: int
+    """Shard objects that look absent."""
+    of: int
+    """Shard objects that should be there."""
+
+
+class FileHealth(TypedDict):
+    """A file that is not healthy, or that was asked for by its path."""
+    path: str
+    """Its path."""
+    size: int
+    """Its length in bytes."""
+    state: FileState
+    """How it is."""
+    recoverable: bool
+    """Whether its content is there, at once or when remotes return."""
+    tolerated_remotes: int
+    """How many remotes, whichever, may still be lost, those offline taken for lost."""
+    tolerated_domains: int
+    """The same of failure domains."""
+    shards: Counts
+    """What is wrong with its shard objects."""
+
+
+class CheckedCounts(TypedDict):
+    """What was looked at."""
+    files: int
+    """Files, those kept in their manifests included."""
+    chunks: int
+    """Chunks."""
+    shards: int
+    """Shard objects looked for in listings."""
+    chunks_read: int
+    """Chunks read to verify them."""
+    shards_read: int
+    """Shard objects read."""
+    bytes_read: int
+    """Their bytes."""
+
+
+class TrashVerified(TypedDict):
+    """What a verification found in the trash."""
+    chunks: int
+    """Chunks that only versions in the trash need."""
+    damaged: int
+    """Their shard objects that are missing, truncated or corrupt."""
+
+
+class CommitFinding(TypedDict):
+    """A commit that a member does not hold as it should."""
+    remote: str
+    """The remote's name in the configuration."""
+    id: str
+    """The remote."""
+    object: str
+    """The object's name."""
+    damage: Damage
+    """What is wrong."""
+
+
+class CommitCheck(TypedDict):
+    """What a verification made of the commits."""
+    checked: int
+    """Commit objects looked for, one per commit and member."""
+    read: int
+    """Those that were read."""
+    damaged: list[CommitFinding]
+    """Those that are not as they should be. What is missing or truncated is being copied there again already; what is corrupt, a rebuild puts anew."""
+    unknown: int
+    """Those that could not be looked at."""
+
+
+class RemoteVerified(TypedDict):
+    """One remote of a VerifyReport."""
+    id: str
+    """The remote."""
+    name: str
+    """The name in the configuration, else the pool's label for it."""
+    shards: int
+    """Shard objects looked for on it."""
+    missing: int
+    """Found missing by this verification."""
+    truncated: int
+    """Found to have another size."""
+    corrupt: int
+    """Found to have wrong bytes."""
+    unknown: str | None
+    """Why nothing is known of it, or not of all on it."""
+    suspect: SuspectReport | None
+    """Too much looks absent to be believed."""
+
+
+class VerifyReport(TypedDict):
+    """What a verification found."""
+    level: VerifyLevel
+    """How closely was looked."""
+    sample: float | None
+    """The percentage that was read."""
+    checked: CheckedCounts
+    """What was looked at."""
+    state: FileState
+    """The worst state of any file."""
+    files: StateCounts
+    """How many files are in each state."""
+    shards: Counts
+    """What is wrong with shard objects, known from earlier included."""
+    trash: TrashVerified
+    """The same of what only the trash needs, which neither the files nor the shards above count; none for a part of the pool."""
+    commits: CommitCheck
+    """What is wrong with commits."""
+    remotes: list[RemoteVerified]
+    """The members."""
+    lacks: list[str]
+    """Why the newest state may not be known."""
+    listed: list[FileHealth]
+    """Files something is wrong with, the worst first."""
+    unlisted: int
+    """Files something is wrong with that are not listed."""
+    outcome: str | None
+    """The kind of the worst finding, as an error's ``kind``; ``None`` when all is well."""
+
+
+class RemoteHealth(TypedDict):
+    """One remote, in a HealthReport."""
+    id: str
+    """The remote."""
+    name: str
+    """The name in the configuration, else the pool's label for it."""
+    state: RemoteState
+    """Its membership."""
+    online: bool | None
+    """Whether it is online; ``None`` where no remote was asked."""
+    assumed_lost: bool
+    """Whether it was assumed to be lost."""
+    files_lost_without: int
+    """Files that would be lost with it alone, those remotes that are offline staying away."""
+    suspect: SuspectReport | None
+    """Why its listing is not believed."""
+
+
+class TrashHeld(TypedDict):
+    """What lies in the trash: kept only until a time has passed."""
+    versions: int
+    """Versions of files."""
+    bytes: int
+    """Their plain bytes."""
+
+
+class HealthReport(TypedDict):
+    """The pool's health, or that of a part of it."""
+    state: FileState
+    """The worst state of any file."""
+    recoverable: bool
+    """Whether no file is lost."""
+    files: StateCounts
+    """How many files are in each state."""
+    tolerated_remotes: int
+    """How many remotes, whichever, may still be lost before a readable file is, as the shards lie."""
+    tolerated_domains: int
+    """The same of failure domains."""
+    domains: int
+    """Failure domains; a remote without one is its own."""
+    shards: Counts
+    """What is wrong with shard objects."""
+    remotes: list[RemoteHealth]
+    """Every remote that is or was a member and is not removed."""
+    trash: TrashHeld | None
+    """The trash of the whole pool, which the files above do not count; ``None`` for a part of the pool, or where the index alone was asked."""
+    lacks: list[str] | None
+    """Why the newest state may not be known; ``None`` where no remote was asked."""
+    listed: list[FileHealth]
+    """Files that are not healthy, the worst first; one that was asked for by its path in any case."""
+    unlisted: int
+    """Files that are not healthy and not listed."""
+
+
+class DamagedChunk(TypedDict):
+    """A chunk with damaged shards."""
+    chunk: str
+    """The chunk."""
+    shards: list[Finding]
+    """Its damaged shards."""
+    spare: int
+    """How many more objects, whichever, may be lost before it is; negative when it is lost already, as far as is known."""
+    bytes: int
+    """Bytes to put."""
+
+
+class DamagedRemote(TypedDict):
+    """Damaged shards on one remote."""
+    remote: str
+    """Its name."""
+    shards: int
+    """Shards."""
+    bytes: int
+    """Their bytes."""
+
+
+class SuspectRemote(TypedDict):
+    """A remote that misses suspiciously many shards."""
+    remote: str
+    """Its name."""
+    absent: int
+    """Shards it does not have."""
+    shards: int
+    """Shards it should have."""
+
+
+class RebuildPlan(TypedDict):
+    """What a rebuild would do."""
+    chunks: list[DamagedChunk]
+    """The chunks with damaged shards, those in most danger first."""
+    trash: int
+    """How many of them only the trash needs."""
+    write_bytes: int
+    """Bytes to put."""
+    read_bytes: int
+    """Bytes to read from the other shards."""
+    remotes: list[DamagedRemote]
+    """Damaged shards by remote."""
+    suspect: list[SuspectRemote]
+    """Remotes that miss so much that something else than loss is likely: left alone without accept_loss."""
+    unknown: list[str]
+    """Remotes of which nothing is known now; their shards are left alone."""
+    commits: list[CommitFinding]
+    """Commits whose copies on these remotes are known to be corrupt; none for a path."""
+
+
+class RebuildReport(TypedDict):
+    """What a rebuild did."""
+    chunks: int
+    """Chunks made whole."""
+    shards: int
+    """Shards put anew and read back."""
+    bytes: int
+    """Their bytes."""
+    freed: int
+    """Objects freed that others stand for now."""
+    unrecoverable: int
+    """Chunks that too few shards are left of."""
+    failed: int
+    """Chunks that failed for other reasons, and may be tried again."""
+    trash_failed: int
+    """Chunks that only the trash needs and that could not be made whole."""
+    crowded: int
+    """Chunks whole again that survive fewer losses than their layout promises, as some of their shards share a remote or failure domain."""
+    commits: int
+    """Corrupt copies of commits put anew and read back."""
+    commits_failed: int
+    """Corrupt copies of commits that could not be put anew."""
+    stale: bool
+    """Acknowledged without a view, or by fewer remotes than the rule asks for."""
+
+
+class ConvertPlan(TypedDict):
+    """What a conversion would do."""
+    redundancy: Redundancy
+    """The redundancy to convert to."""
+    files: int
+    """The files with chunks of another layout."""
+    chunks: list[str]
+    """Chunks to code anew, those of one file together."""
+    bytes: int
+    """Their plain bytes: what is read."""
+    write_bytes: int
+    """What is put."""
+
+
+class ConvertReport(TypedDict):
+    """What a conversion did."""
+    chunks: int
+    """Chunks coded anew."""
+    bytes: int
+    """Their plain bytes."""
+    failed: int
+    """Chunks that failed, and may be tried again."""
+    stale: bool
+    """Acknowledged without a view, or by fewer remotes than the rule asks for."""
+
+
+class RepairReport(TypedDict):
+    """What a repair would do, or did."""
+    checked: int
+    """Shards of the file that were read and held against their checksums."""
+    damaged: list[Finding]
+    """Those that are missing or damaged."""
+    unknown: int
+    """Shards on remotes of which nothing is known now; they are left alone."""
+    replaced: int
+    """Chunks put anew whole: compressed today, they are other bytes than they were."""
+    rebuilt: RebuildReport
+    """What was put anew."""
+
+
+# A key of it is a word of Python's, so it has no class body.
+Flow = TypedDict("Flow", {"from": str, "to": str, "shards": int, "bytes": int})
+"""What goes from one remote to another in a rebalancing: shards, and their bytes."""
+
+
+class RebalancePlan(TypedDict):
+    """What a rebalancing would do."""
+    target: float
+    """The variance aimed at, in percentage points."""
+    variance: float
+    """The variance now."""
+    variance_after: float
+    """The variance afterwards."""
+    reached: bool
+    """Whether the target is reached."""
+    shards: int
+    """Shards to move."""
+    bytes: int
+    """Their bytes."""
+    flows: list[Flow]
+    """From where to where."""
+    used_after: dict[str, int]
+    """Bytes per remote afterwards, by name."""
+    left_out: list[str]
+    """Remotes that neither give nor take, and why."""
+
+
+class RebalanceReport(TypedDict):
+    """What a rebalancing did."""
+    shards: int
+    """Shards moved and read back where they are now."""
+    bytes: int
+    """Their bytes."""
+    freed: int
+    """Objects deleted where shards lay before."""
+    skipped: int
+    """Shards that were moved or deleted by somebody else meanwhile."""
+    failed: int
+    """Shards that could not be moved, and may be tried again."""
+    stale: bool
+    """Whether other changes may have been missed, or too few remotes hold the moves: then nothing was deleted."""
+    variance: float
+    """The variance afterwards, in percentage points."""
+    reached: bool
+    """Whether the target is reached."""
+
+
+class RemoteBalance(TypedDict):
+    """One remote of a BalanceStatus."""
+    name: str
+    """Its name."""
+    state: RemoteState | None
+    """Its state; ``None`` for a remote that is offline under a name nobody knows."""
+    refuses: str | None
+    """Why it neither gives nor takes; ``None``: it does."""
+    used: int
+    """The pool's bytes on it."""
+    quota: int | None
+    """The bytes the pool may use on it."""
+    free: int | None
+    """Bytes it can still take; ``None`` if it does not say."""
+    share: int
+    """Its fair share in bytes: quota or size, times weight. Where no remote tells its size, its part of the pool's bytes."""
+    fill: float
+    """Its bytes over its fair share, in percent."""
+    priority: int
+    """Remotes of higher priority are filled first."""
+    weight: float
+    """Its share of new data relative to others."""
+
+
+class BalanceStatus(TypedDict):
+    """How full the remotes are."""
+    variance: float
+    """The largest difference of fills among remotes of one priority, in percentage points."""
+    used: int
+    """The pool's bytes on all remotes."""
+    remotes: list[RemoteBalance]
+    """The remotes, in the configuration's order."""
+
+
+class Orphan(TypedDict):
+    """A chunk nobody needs, or a shard object of a needed chunk that no record names."""
+    chunk: str
+    """The chunk."""
+    stray: bool
+    """Whether the chunk itself is needed, and only these objects are not."""
+    stage: Stage
+    """How far it is."""
+    left_ms: int
+    """How many milliseconds it waits at least."""
+    bytes: int
+    """Its bytes on the remotes that could be listed."""
+
+
+class Leftover(TypedDict):
+    """What is left of a put that broke off."""
+    remote: str
+    """The remote's name."""
+    object: str
+    """The whole name it lies under."""
+    bytes: int
+    """Bytes."""
+    left_ms: int
+    """How many milliseconds it is left alone at least: it may be a put under way."""
+
+
+class RemoteOrphans(TypedDict):
+    """What nobody needs on one remote."""
+    name: str
+    """Its name."""
+    objects: int
+    """Objects."""
+    bytes: int
+    """Their bytes."""
+
+
+class OrphansReport(TypedDict):
+    """What nobody needs, and what will be done about it."""
+    orphans: list[Orphan]
+    """Each chunk, or single object, with how far it is on its way out."""
+    leftovers: list[Leftover]
+    """What puts that broke off left, under names that no object has."""
+    remotes: list[RemoteOrphans]
+    """The same by remote."""
+    unknown: list[str]
+    """Remotes on which nothing could be looked for."""
+
+
+class GcReport(TypedDict):
+    """What was freed, and what waits."""
+    at_once: bool
+    """Whether space was freed without a grace, by a sole writer."""
+    trash_emptied: int
+    """Versions that left the trash before their time, for want of space."""
+    marked: int
+    """Chunks marked."""
+    dropped: int
+    """Chunks, and single objects, that were dropped for good."""
+    objects: int
+    """Objects deleted, leftovers included."""
+    leftovers: int
+    """Leftovers of puts that broke off, deleted."""
+    reclaimed: int
+    """Their bytes."""
+    failed: int
+    """Objects that could not be deleted now; a later run finds them."""
+    waiting: int
+    """Bytes that wait for the end of a grace, as far as their remotes could be listed."""
+    next_ms: int | None
+    """When the first of these can be freed, in milliseconds from now."""
+    repacked: int
+    """Packs of small files that were mostly garbage: what is needed of them lies in new ones."""
+    copied: int
+    """The bytes copied for it."""
+    compacted: int
+    """Journal commits made of many smaller ones."""
+    unknown: list[str]
+    """Remotes on which nothing could be looked for."""
