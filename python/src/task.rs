@@ -134,7 +134,7 @@ impl Shared {
         }
         drop(state);
         if due {
-            self.wake();
+            self.wake(false);
         }
     }
 
@@ -143,13 +143,19 @@ impl Shared {
         (state.outcome, state.is_done) = (Some(outcome), true);
         drop(state);
         self.changed.notify_all();
-        self.wake();
+        self.wake(true);
     }
 
     /// Tells who listens in an event loop. The core's threads wait for the interpreter here, holding nothing.
-    fn wake(&self) {
+    fn wake(&self, last: bool) {
+        if self.lock().wake.is_none() {
+            return;
+        }
         Python::try_attach(|py| {
-            let wake = self.lock().wake.as_ref().map(|wake| wake.clone_ref(py));
+            let mut state = self.lock();
+            // What listens may hold the task: at the end both must go.
+            let wake = if last { state.wake.take() } else { state.wake.as_ref().map(|wake| wake.clone_ref(py)) };
+            drop(state);
             // A loop that is closed wants to hear nothing more.
             wake.map(|wake| wake.call0(py).map(drop))
         });
@@ -229,10 +235,12 @@ impl Task {
     /// Has `wake` called, from any thread, when there is news and at the end.
     fn watch(&self, py: Python<'_>, wake: Py<PyAny>) -> PyResult<()> {
         let mut state = self.shared.lock();
-        state.wake = Some(wake.clone_ref(py));
-        let is_done = state.is_done;
+        if !state.is_done {
+            state.wake = Some(wake);
+            return Ok(());
+        }
         drop(state);
-        if is_done { wake.call0(py).map(drop) } else { Ok(()) }
+        wake.call0(py).map(drop)
     }
 
     /// How far it is, if that has changed since it was asked last.

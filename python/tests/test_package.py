@@ -36,9 +36,11 @@ def test_canonical_paths() -> None:
 def test_bad_paths_raise_with_the_reason(path: str, why: str) -> None:
     with pytest.raises(rclonepool.RclonePoolError, match=why) as caught:
         rclonepool.check_path(path)
+    with pytest.raises(ValueError, match=why):
+        rclonepool.check_path(path)
     assert caught.value.kind == "invalid_argument"
     assert caught.value.retryable is False
-    assert type(caught.value).__module__ == "rclonepool"
+    assert type(caught.value) is rclonepool.InvalidArgumentError
 
 
 def test_wrong_types_are_type_errors() -> None:

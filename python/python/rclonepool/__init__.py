@@ -12,12 +12,16 @@ work in pandas and its kin. What goes on is told to the logger ``rclonepool``.
 """
 
 from rclonepool import exceptions, reports
+from rclonepool._async import AsyncPool, AsyncReader, AsyncWriter
 from rclonepool._io import PoolTextWriter, PoolWriter
 from rclonepool._pool import Pool
 from rclonepool._rclonepool import Entry, Progress, __version__, check_path
 from rclonepool.exceptions import *  # noqa: F403
 
 __all__ = [
+    "AsyncPool",
+    "AsyncReader",
+    "AsyncWriter",
     "Entry",
     "Pool",
     "PoolTextWriter",

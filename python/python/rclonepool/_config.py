@@ -10,7 +10,7 @@ from typing import Any, TypeAlias
 
 from rclonepool.exceptions import ConfigError
 
-Config: TypeAlias = "str | os.PathLike[str] | Mapping[str, Any]"
+Config: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 """The path of a configuration file, or its keys."""
 
 
@@ -20,7 +20,7 @@ def default_path() -> Path:
     return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "rclonepool" / "config.json"
 
 
-def text(config: "Config | None", keys: Mapping[str, Any]) -> str:
+def text(config: Config | None, keys: Mapping[str, Any]) -> str:
     """The configuration's JSON: a file's (the default one's without `config` and `keys`), with `keys` on top of it."""
     if isinstance(config, Mapping):
         merged = {**config, **keys}

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from rclonepool._rclonepool import Progress
 
-ProgressLike: TypeAlias = "bool | Callable[[Progress], object] | None"
+ProgressLike: TypeAlias = bool | Callable[[Progress], object] | None
 """``True`` for a bar of tqdm, or what is called with a :class:`Progress` some times in a second, and at the end."""
 
 

@@ -10,7 +10,7 @@ from rclonepool.exceptions import PartialError
 if TYPE_CHECKING:
     from rclonepool._rclonepool import Task
 
-PathLike: TypeAlias = "str | os.PathLike[str]"
+PathLike: TypeAlias = str | os.PathLike[str]
 Links: TypeAlias = Literal["skip", "store", "follow"]
 
 
@@ -22,13 +22,13 @@ def path(given: PathLike) -> str:
     return text
 
 
-def paths(given: "PathLike | Sequence[PathLike]") -> list[str]:
+def paths(given: PathLike | Sequence[PathLike]) -> list[str]:
     """One local path, or several."""
     several = [given] if isinstance(given, (str, os.PathLike)) else list(given)
     return [os.path.abspath(os.fspath(one)) for one in several]
 
 
-def words(given: "str | Iterable[str]") -> list[str]:
+def words(given: str | Iterable[str]) -> list[str]:
     """One pattern, or several."""
     return [given] if isinstance(given, str) else list(given)
 
