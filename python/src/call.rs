@@ -77,6 +77,17 @@ fn seconds(number: f64) -> Result<Duration> {
 }
 
 impl Call {
+    /// Whether its items are files; those of other operations are chunks.
+    pub fn is_of_files(&self, pool: &Pool) -> bool {
+        match self {
+            Self::Upload(call) => !matches!(call.sources.as_slice(), [one] if one.is_file()),
+            Self::Download(call) => {
+                PoolPath::new(&call.path).and_then(|path| pool.is_directory(&path)).unwrap_or_default()
+            }
+            _ => false,
+        }
+    }
+
     /// Does it.
     pub async fn run(self, pool: Arc<Pool>, monitor: Monitor) -> Result<Value> {
         match self {

@@ -131,7 +131,8 @@ impl Engine {
         let pool = self.pool()?;
         let call: Call = serde_json::from_str(request)
             .map_err(|e| to_python(&invalid(format!("arguments that cannot be used: {e}"))))?;
-        Task::spawn(py, move |monitor| call.run(pool, monitor))
+        let counts_files = call.is_of_files(&pool);
+        Task::spawn(py, move |monitor| call.run(pool, monitor)).map(|task| task.counting_files(counts_files))
     }
 
     /// What a path holds; `None` when it holds nothing.

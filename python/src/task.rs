@@ -93,6 +93,9 @@ impl Progress {
 struct State {
     progress: Progress,
     told: Progress,
+    /// Whether items are files, and how many are done.
+    counts_files: bool,
+    files: u64,
     failures: Vec<(String, String)>,
     outcome: Option<Result<Value>>,
     is_done: bool,
@@ -120,8 +123,12 @@ impl Shared {
                 progress.bytes += bytes;
                 progress.items += items;
             }
-            Event::File { path, .. } => progress.path = Some(path.to_string()),
+            Event::File { path, .. } => {
+                progress.path = Some(path.to_string());
+                state.files += 1;
+            }
             Event::FileFailed { path, error } => {
+                state.files += 1;
                 logging::line(30, format!("{path}: {error}"));
                 state.failures.push((path.clone(), error.clone()));
             }
@@ -170,9 +177,13 @@ impl Shared {
     /// How far it is, if that is news.
     fn news(&self) -> Option<Progress> {
         let mut state = self.lock();
-        (state.progress != state.told).then(|| {
-            state.told = state.progress.clone();
-            state.progress.clone()
+        let mut now = state.progress.clone();
+        if state.counts_files {
+            now.items = state.files;
+        }
+        (now != state.told).then(|| {
+            state.told = now.clone();
+            now
         })
     }
 }
@@ -205,8 +216,10 @@ impl Task {
         Ok(Self { shared, cancel })
     }
 
-    pub fn is_done(&self) -> bool {
-        self.shared.lock().is_done
+    /// Counts files, not chunks.
+    pub fn counting_files(self, counts_files: bool) -> Self {
+        self.shared.lock().counts_files = counts_files;
+        self
     }
 }
 
@@ -250,7 +263,7 @@ impl Task {
 
     /// Whether it has ended.
     fn done(&self) -> bool {
-        self.is_done()
+        self.shared.lock().is_done
     }
 
     /// What it gave, once.

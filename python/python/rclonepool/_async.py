@@ -13,7 +13,7 @@ from rclonepool._pool import Pool
 from rclonepool._progress import ProgressLike, listener
 from rclonepool._rclonepool import Engine, Entry
 from rclonepool._requests import Links, PathLike
-from rclonepool.exceptions import AlreadyExistsError, DirectoryNotFoundError, NotFoundError
+from rclonepool.exceptions import AlreadyExistsError, DirectoryNotFoundError, InvalidArgumentError, NotFoundError
 
 if TYPE_CHECKING:
     from _typeshed import ReadableBuffer
@@ -276,7 +276,10 @@ class AsyncPool:
         """
         where = _requests.path(path)
         if mode in ("rb", "br"):
-            return AsyncReader(self._engine.reader(where), where)
+            try:
+                return AsyncReader(self._engine.reader(where), where)
+            except (NotFoundError, InvalidArgumentError) as error:
+                raise _requests.no_file(self._engine, where, error) from None
         if mode not in ("wb", "bw", "xb", "bx"):
             raise ValueError(f"mode {mode!r}: one of rb, wb and xb")
         exclusive = "x" in mode
@@ -286,7 +289,7 @@ class AsyncPool:
 
     @_as_in_pool
     async def read_bytes(self, path: PathLike) -> bytes:
-        reader = self._engine.reader(_requests.path(path))
+        reader = self.open(path, "rb")._reader
         return cast(bytes, await wait(reader.read_task(0, reader.size)))
 
     @_as_in_pool
@@ -377,7 +380,11 @@ class AsyncPool:
 
     @_as_in_pool
     async def ls(self, path: PathLike = "/", *, recursive: bool = False) -> list[Entry]:
-        return cast("list[Entry]", await wait(self._engine.list_task(_requests.path(path), recursive)))
+        where = _requests.path(path)
+        try:
+            return cast("list[Entry]", await wait(self._engine.list_task(where, recursive)))
+        except (DirectoryNotFoundError, InvalidArgumentError) as error:
+            raise _requests.no_directory(self._engine, where, error) from None
 
     async def walk(self, top: PathLike = "/") -> AsyncIterator[tuple[str, list[str], list[str]]]:
         """As :meth:`Pool.walk`, as an asynchronous iterator."""

@@ -61,7 +61,8 @@ def matching(pattern: str, entries: Iterable[Entry]) -> list[str]:
     """The paths that match, those of directories that only exist by what lies in them among them; sorted."""
     fits = matcher(pattern)
     above = root(pattern)
-    seen = {above}
+    # The root is nobody's child, so it matches nothing.
+    seen = {above} - {"/"}
     for entry in entries:
         path = entry.path
         # With its ancestors, up to one that was seen or where the search began.

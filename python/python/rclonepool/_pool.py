@@ -16,10 +16,9 @@ from rclonepool._progress import ProgressLike, listener
 from rclonepool._rclonepool import Engine, Entry
 from rclonepool._requests import Links, PathLike
 from rclonepool.exceptions import (
+    AlreadyExistsError,
     DirectoryNotFoundError,
     InvalidArgumentError,
-    IsDirectoryError,
-    NotDirectoryError,
     NotFoundError,
 )
 
@@ -175,15 +174,7 @@ class Pool:
         try:
             return _io.open_file(self._engine, where, mode, buffering, encoding, errors, newline, content_type)
         except (NotFoundError, InvalidArgumentError) as error:
-            raise self._directory_instead(where, error) from None
-
-    def _directory_instead(self, path: str, error: Exception) -> Exception:
-        """`error`, unless the trouble is that the path is a directory."""
-        try:
-            found = self._engine.entry(path)
-        except InvalidArgumentError:
-            return error
-        return IsDirectoryError(f"{path}: is a directory", path=path) if found and found.is_dir() else error
+            raise _requests.no_file(self._engine, where, error) from None
 
     def read_bytes(self, path: PathLike) -> bytes:
         """All of a file."""
@@ -294,10 +285,7 @@ class Pool:
         try:
             return self._engine.list(where, recursive)
         except (DirectoryNotFoundError, InvalidArgumentError) as error:
-            found = self._engine.entry(where)
-            if found is None or found.is_dir():
-                raise
-            raise NotDirectoryError(f"{where}: is a file, not a directory", path=where) from error
+            raise _requests.no_directory(self._engine, where, error) from None
 
     def walk(self, top: PathLike = "/") -> Iterator[tuple[str, list[str], list[str]]]:
         """As :func:`os.walk`: for each directory its path, and the names of the directories and files in it.
@@ -358,8 +346,6 @@ class Pool:
         """Makes an empty directory; those above it need not be there, and no file needs a directory that was made."""
         where = _requests.path(path)
         if not exist_ok and self.exists(where):
-            from rclonepool.exceptions import AlreadyExistsError
-
             raise AlreadyExistsError(f"{where}: is there already", path=where)
         self._do("mkdir", path=where)
 

@@ -5,10 +5,10 @@ import os
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
-from rclonepool.exceptions import PartialError
+from rclonepool.exceptions import InvalidArgumentError, IsDirectoryError, NotDirectoryError, PartialError
 
 if TYPE_CHECKING:
-    from rclonepool._rclonepool import Task
+    from rclonepool._rclonepool import Engine, Task
 
 PathLike: TypeAlias = str | os.PathLike[str]
 Links: TypeAlias = Literal["skip", "store", "follow"]
@@ -54,3 +54,23 @@ def checked(report: Any, task: "Task", what: str) -> Any:
         error.report, error.failures = report, failures
         raise error
     return report
+
+
+def no_file(engine: "Engine", where: str, error: Exception) -> Exception:
+    """`error`, unless the trouble is that the path is a directory."""
+    try:
+        found = engine.entry(where)
+    except InvalidArgumentError:
+        return error
+    return IsDirectoryError(f"{where}: is a directory", path=where) if found and found.is_dir() else error
+
+
+def no_directory(engine: "Engine", where: str, error: Exception) -> Exception:
+    """`error`, unless the trouble is that the path is a file."""
+    try:
+        found = engine.entry(where)
+    except InvalidArgumentError:
+        return error
+    if found is None or found.is_dir():
+        return error
+    return NotDirectoryError(f"{where}: is a file, not a directory", path=where)
