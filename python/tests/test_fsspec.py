@@ -19,7 +19,8 @@ from rclonepool.fsspec import RclonePoolFileSystem  # noqa: E402  only where the
 
 class Fixtures(abstract.AbstractFixtures):  # type: ignore[misc, name-defined]
     @pytest.fixture(scope="class")
-    def fs(self, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RclonePoolFileSystem]:
+    @classmethod
+    def fs(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RclonePoolFileSystem]:
         base = tmp_path_factory.mktemp("pool")
         # No copies and no files of their own: these suites make hundreds of small files.
         with rclonepool.Pool.create(keys_for(base, 1, redundancy_mode="none")) as pool:
@@ -127,10 +128,9 @@ def test_a_block_that_raises_stores_nothing(config: str) -> None:
 def test_callbacks(config: str, tmp_path: Path) -> None:
     fs = fsspec.filesystem("rclonepool", config=config)
     (tmp_path / "f").write_bytes(bytes(2_000_000))
-    for do in (lambda back: fs.put_file(tmp_path / "f", "/f", callback=back),):
-        back = fsspec.callbacks.Callback()
-        do(back)
-        assert back.value == back.size == 2_000_000
+    back = fsspec.callbacks.Callback()
+    fs.put_file(tmp_path / "f", "/f", callback=back)
+    assert back.value == back.size == 2_000_000
     back = fsspec.callbacks.Callback()
     fs.get_file("/f", str(tmp_path / "g"), callback=back)
     assert back.value == 2_000_000 and (tmp_path / "g").stat().st_size == 2_000_000

@@ -39,7 +39,7 @@ async def wait(task: "Task", progress: ProgressLike = None, what: str = "") -> A
             try:
                 if listening is not None and (news := task.news()) is not None:
                     listening(news)
-            except Exception as error:  # noqa: BLE001  it goes to who waits
+            except Exception as error:
                 ended.set_exception(error)
                 return
             if task.done():
@@ -270,7 +270,7 @@ class AsyncPool:
         return await wait(self._engine.call(_requests.request(op, **arguments)), progress, op)
 
     def open(self, path: PathLike, mode: str = "rb", *, content_type: str | None = None) -> Any:
-        """Opens a file in a binary mode: ``rb`` gives an :class:`AsyncReader`, ``wb`` and ``xb`` an :class:`AsyncWriter`.
+        """Opens a file in a binary mode: ``rb`` gives an :class:`AsyncReader`, ``wb`` and ``xb`` a writer.
 
         Neither is awaited: ``async with pool.open(…) as file``.
         """
@@ -516,7 +516,7 @@ class AsyncPool:
     async def repair(
         self, path: PathLike, source: PathLike, *, dry_run: bool = False, progress: ProgressLike = None
     ) -> "reports.RepairReport":
-        where, local = _requests.path(path), os.path.abspath(os.fspath(source))
+        where, local = _requests.path(path), _requests.local(source)
         done = await self._do("repair", progress, path=where, source=local, dry_run=dry_run)
         return cast("reports.RepairReport", done)
 

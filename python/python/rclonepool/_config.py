@@ -17,7 +17,7 @@ Config: TypeAlias = str | os.PathLike[str] | Mapping[str, Any]
 def default_path() -> Path:
     """Where the configuration lies: ``$XDG_CONFIG_HOME/rclonepool/config.json``, else below ``~/.config``."""
     base = os.environ.get("XDG_CONFIG_HOME", "")
-    return (Path(base) if os.path.isabs(base) else Path.home() / ".config") / "rclonepool" / "config.json"
+    return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "rclonepool" / "config.json"
 
 
 def text(config: Config | None, keys: Mapping[str, Any]) -> str:
@@ -32,7 +32,7 @@ def text(config: Config | None, keys: Mapping[str, Any]) -> str:
             given = path.read_text(encoding="utf-8")
         except FileNotFoundError as missing:
             raise ConfigError(
-                f"there is no configuration {path} (name its file, give its keys, or make a pool: rclonepool.Pool.create)",
+                f"there is no configuration {path} (name another file, or give the keys: Pool(remotes=[…]))",
                 path=str(path),
             ) from missing
         try:

@@ -1,8 +1,8 @@
 """The pool, for programs that wait."""
 
 import atexit
+import contextlib
 import io
-import os
 import shutil
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -117,7 +117,9 @@ class Pool:
         newline: str | None = None,
     ) -> io.TextIOWrapper: ...
     @overload
-    def open(self, path: PathLike, mode: Literal["rb", "br"], buffering: Literal[0]) -> _io.RawReader: ...
+    def open(  # type: ignore[overload-overlap]  # 0 is an int, and comes first
+        self, path: PathLike, mode: Literal["rb", "br"], buffering: Literal[0]
+    ) -> _io.RawReader: ...
     @overload
     def open(self, path: PathLike, mode: Literal["rb", "br"], buffering: int = -1) -> io.BufferedReader: ...
     @overload
@@ -233,7 +235,7 @@ class Pool:
             return cast("reports.UploadReport", {"files": 1, "bytes": size, **zeros, "stale": False})
         request = _requests.request(
             "upload",
-            sources=_requests.paths(cast("PathLike | Sequence[PathLike]", source)),
+            sources=_requests.paths(cast("Any", source)),
             path=_requests.path(path),
             force=force,
             checksum=checksum,
@@ -280,7 +282,7 @@ class Pool:
     # Names
 
     def ls(self, path: PathLike = "/", *, recursive: bool = False) -> list[Entry]:
-        """What lies in a directory, sorted by name; with `recursive` all files, links and empty directories below it."""
+        """What lies in a directory, sorted by name; with `recursive` all files (and empty directories) below."""
         where = _requests.path(path)
         try:
             return self._engine.list(where, recursive)
@@ -334,7 +336,7 @@ class Pool:
         return found is not None and found.is_dir()
 
     def rm(self, path: PathLike, *, recursive: bool = False, purge: bool = False) -> "reports.ChangeReport":
-        """Deletes a file, or with `recursive` a directory and all in it; ``trash`` keeps it for a while, unless `purge`."""
+        """Deletes a file, or with `recursive` a directory and all in it; the trash keeps it, unless `purge`."""
         return cast("reports.ChangeReport", self._do("rm", path=_requests.path(path), recursive=recursive, purge=purge))
 
     def mv(self, source: PathLike, target: PathLike, *, overwrite: bool = False) -> "reports.ChangeReport":
@@ -435,9 +437,7 @@ class Pool:
         return self._do("rebuild", progress, path=where, all=all, accept_loss=accept_loss, dry_run=dry_run)
 
     @overload
-    def convert(
-        self, redundancy: str, path: PathLike = "/", *, dry_run: Literal[True]
-    ) -> "reports.ConvertPlan": ...
+    def convert(self, redundancy: str, path: PathLike = "/", *, dry_run: Literal[True]) -> "reports.ConvertPlan": ...
     @overload
     def convert(
         self, redundancy: str, path: PathLike = "/", *, dry_run: Literal[False] = False, progress: ProgressLike = None
@@ -446,14 +446,14 @@ class Pool:
     def convert(
         self, redundancy: str, path: PathLike = "/", *, dry_run: bool = False, progress: ProgressLike = None
     ) -> Any:
-        """Gives files at and below `path` another redundancy: ``none``, ``replication:3``, ``parity:4+2``, ``hybrid:2+1x2``."""
+        """Gives files another redundancy: ``none``, ``replication:3``, ``parity:4+2``, ``hybrid:2+1x2``."""
         return self._do("convert", progress, path=_requests.path(path), redundancy=redundancy, dry_run=dry_run)
 
     def repair(
         self, path: PathLike, source: PathLike, *, dry_run: bool = False, progress: ProgressLike = None
     ) -> "reports.RepairReport":
         """Restores a file's shards from a local copy of it, also when too many are gone for a rebuild."""
-        where, local = _requests.path(path), os.path.abspath(os.fspath(source))
+        where, local = _requests.path(path), _requests.local(source)
         return cast("reports.RepairReport", self._do("repair", progress, path=where, source=local, dry_run=dry_run))
 
     @overload
@@ -463,9 +463,7 @@ class Pool:
         self, *, target_variance: float = 5.0, dry_run: Literal[False] = False, progress: ProgressLike = None
     ) -> "reports.RebalanceReport": ...
 
-    def rebalance(
-        self, *, target_variance: float = 5.0, dry_run: bool = False, progress: ProgressLike = None
-    ) -> Any:
+    def rebalance(self, *, target_variance: float = 5.0, dry_run: bool = False, progress: ProgressLike = None) -> Any:
         """Moves shards until the fills of the remotes differ by at most so many percentage points."""
         return self._do("rebalance", progress, target_variance=target_variance, dry_run=dry_run)
 
@@ -475,7 +473,9 @@ class Pool:
 
     def orphans(self, *, min_age: float | None = None, accept_loss: bool = False) -> "reports.OrphansReport":
         """What lies on the remotes that nobody needs, and how far it is on its way out; :meth:`gc` frees it."""
-        return cast("reports.OrphansReport", self._do("orphans", delete=False, min_age=min_age, accept_loss=accept_loss))
+        return cast(
+            "reports.OrphansReport", self._do("orphans", delete=False, min_age=min_age, accept_loss=accept_loss)
+        )
 
     def gc(
         self, *, min_age: float | None = None, accept_loss: bool = False, progress: ProgressLike = None
@@ -503,7 +503,6 @@ class Pool:
 @atexit.register
 def _close_all() -> None:
     for pool in list(_OPEN):
-        try:
+        # Nobody is left to tell; and in a fork's child the pool is not its own.
+        with contextlib.suppress(Exception):
             pool.close()
-        except Exception:  # noqa: BLE001, S110  nobody is left to tell, and a fork's child must not
-            pass

@@ -21,7 +21,7 @@ def listener(progress: ProgressLike, what: str) -> "Iterator[Callable[[Progress]
         yield None
         return
     try:
-        from tqdm.auto import tqdm
+        from tqdm.auto import tqdm  # type: ignore[import-untyped, import-not-found, unused-ignore]
     except ImportError:
         logging.getLogger("rclonepool").info("progress=True shows a bar where tqdm is installed (pip install tqdm)")
         yield None

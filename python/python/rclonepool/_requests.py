@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from rclonepool.exceptions import InvalidArgumentError, IsDirectoryError, NotDirectoryError, PartialError
@@ -25,7 +26,7 @@ def path(given: PathLike) -> str:
 def paths(given: PathLike | Sequence[PathLike]) -> list[str]:
     """One local path, or several."""
     several = [given] if isinstance(given, (str, os.PathLike)) else list(given)
-    return [os.path.abspath(os.fspath(one)) for one in several]
+    return [str(Path(one).absolute()) for one in several]
 
 
 def words(given: str | Iterable[str]) -> list[str]:
@@ -36,8 +37,8 @@ def words(given: str | Iterable[str]) -> list[str]:
 def local(given: PathLike) -> str:
     """A local path, made absolute; a separator at its end says that it is a directory."""
     text = os.fspath(given)
-    absolute = os.path.abspath(text)
-    return os.path.join(absolute, "") if text.endswith(("/", os.sep)) else absolute
+    absolute = str(Path(text).absolute())
+    return absolute + os.sep if text.endswith(("/", os.sep)) else absolute
 
 
 def request(op: str, **arguments: object) -> str:

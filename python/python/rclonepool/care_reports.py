@@ -7,6 +7,46 @@ from typing import TYPE_CHECKING, Literal, TypedDict
 if TYPE_CHECKING:
     from rclonepool.reports import Redundancy, RemoteState
 
+__all__ = [
+    "BalanceStatus",
+    "CheckedCounts",
+    "CommitCheck",
+    "CommitFinding",
+    "ConvertPlan",
+    "ConvertReport",
+    "Counts",
+    "Damage",
+    "DamagedChunk",
+    "DamagedRemote",
+    "FileHealth",
+    "FileState",
+    "Finding",
+    "Flow",
+    "GcReport",
+    "HealthReport",
+    "Leftover",
+    "Orphan",
+    "OrphansReport",
+    "Place",
+    "RebalancePlan",
+    "RebalanceReport",
+    "RebuildPlan",
+    "RebuildReport",
+    "RemoteBalance",
+    "RemoteHealth",
+    "RemoteOrphans",
+    "RemoteVerified",
+    "RepairReport",
+    "Stage",
+    "StateCounts",
+    "SuspectRemote",
+    "SuspectReport",
+    "TrashHeld",
+    "TrashVerified",
+    "VerifyLevel",
+    "VerifyReport",
+]
+
 FileState = Literal["healthy", "degraded", "at_risk", "unavailable", "lost"]
 """How a file is; the worse the later."""
 
@@ -22,6 +62,7 @@ Stage = Literal["resumable", "young", "unmarked", "waiting", "due", "dropped"]
 
 class Place(TypedDict):
     """Where one copy of one shard lies."""
+
     index: int
     """The shard's index: data shards first, then parity."""
     copy: int
@@ -34,6 +75,7 @@ class Place(TypedDict):
 
 class Finding(TypedDict):
     """A shard object that is not what its record says."""
+
     chunk: str
     """Its chunk."""
     place: Place
@@ -44,6 +86,7 @@ class Finding(TypedDict):
 
 class Counts(TypedDict):
     """Shard objects of a file, or of many, that are not as they should be."""
+
     missing: int
     """Not there: neither in the listing nor when asked for, or never put, or on a remote that left."""
     truncated: int
@@ -58,6 +101,7 @@ class Counts(TypedDict):
 
 class StateCounts(TypedDict):
     """How many files are in each state."""
+
     healthy: int
     """See Healthy."""
     degraded: int
@@ -72,6 +116,7 @@ class StateCounts(TypedDict):
 
 class SuspectReport(TypedDict):
     """Why a remote is suspect."""
+
     absent: int
     """Shard objects that look absent."""
     of: int
@@ -80,6 +125,7 @@ class SuspectReport(TypedDict):
 
 class FileHealth(TypedDict):
     """A file that is not healthy, or that was asked for by its path."""
+
     path: str
     """Its path."""
     size: int
@@ -98,6 +144,7 @@ class FileHealth(TypedDict):
 
 class CheckedCounts(TypedDict):
     """What was looked at."""
+
     files: int
     """Files, those kept in their manifests included."""
     chunks: int
@@ -114,6 +161,7 @@ class CheckedCounts(TypedDict):
 
 class TrashVerified(TypedDict):
     """What a verification found in the trash."""
+
     chunks: int
     """Chunks that only versions in the trash need."""
     damaged: int
@@ -122,6 +170,7 @@ class TrashVerified(TypedDict):
 
 class CommitFinding(TypedDict):
     """A commit that a member does not hold as it should."""
+
     remote: str
     """The remote's name in the configuration."""
     id: str
@@ -134,18 +183,21 @@ class CommitFinding(TypedDict):
 
 class CommitCheck(TypedDict):
     """What a verification made of the commits."""
+
     checked: int
     """Commit objects looked for, one per commit and member."""
     read: int
     """Those that were read."""
     damaged: list[CommitFinding]
-    """Those that are not as they should be. What is missing or truncated is being copied there again already; what is corrupt, a rebuild puts anew."""
+    """Those that are not as they should be. What is missing or truncated is being copied there again already; what
+    is corrupt, a rebuild puts anew."""
     unknown: int
     """Those that could not be looked at."""
 
 
 class RemoteVerified(TypedDict):
     """One remote of a VerifyReport."""
+
     id: str
     """The remote."""
     name: str
@@ -166,6 +218,7 @@ class RemoteVerified(TypedDict):
 
 class VerifyReport(TypedDict):
     """What a verification found."""
+
     level: VerifyLevel
     """How closely was looked."""
     sample: float | None
@@ -179,7 +232,8 @@ class VerifyReport(TypedDict):
     shards: Counts
     """What is wrong with shard objects, known from earlier included."""
     trash: TrashVerified
-    """The same of what only the trash needs, which neither the files nor the shards above count; none for a part of the pool."""
+    """The same of what only the trash needs, which neither the files nor the shards above count; none for a part
+    of the pool."""
     commits: CommitCheck
     """What is wrong with commits."""
     remotes: list[RemoteVerified]
@@ -196,6 +250,7 @@ class VerifyReport(TypedDict):
 
 class RemoteHealth(TypedDict):
     """One remote, in a HealthReport."""
+
     id: str
     """The remote."""
     name: str
@@ -214,6 +269,7 @@ class RemoteHealth(TypedDict):
 
 class TrashHeld(TypedDict):
     """What lies in the trash: kept only until a time has passed."""
+
     versions: int
     """Versions of files."""
     bytes: int
@@ -222,6 +278,7 @@ class TrashHeld(TypedDict):
 
 class HealthReport(TypedDict):
     """The pool's health, or that of a part of it."""
+
     state: FileState
     """The worst state of any file."""
     recoverable: bool
@@ -239,7 +296,8 @@ class HealthReport(TypedDict):
     remotes: list[RemoteHealth]
     """Every remote that is or was a member and is not removed."""
     trash: TrashHeld | None
-    """The trash of the whole pool, which the files above do not count; ``None`` for a part of the pool, or where the index alone was asked."""
+    """The trash of the whole pool, which the files above do not count; ``None`` for a part of the pool, or where
+    the index alone was asked."""
     lacks: list[str] | None
     """Why the newest state may not be known; ``None`` where no remote was asked."""
     listed: list[FileHealth]
@@ -250,18 +308,21 @@ class HealthReport(TypedDict):
 
 class DamagedChunk(TypedDict):
     """A chunk with damaged shards."""
+
     chunk: str
     """The chunk."""
     shards: list[Finding]
     """Its damaged shards."""
     spare: int
-    """How many more objects, whichever, may be lost before it is; negative when it is lost already, as far as is known."""
+    """How many more objects, whichever, may be lost before it is; negative when it is lost already, as far as is
+    known."""
     bytes: int
     """Bytes to put."""
 
 
 class DamagedRemote(TypedDict):
     """Damaged shards on one remote."""
+
     remote: str
     """Its name."""
     shards: int
@@ -272,6 +333,7 @@ class DamagedRemote(TypedDict):
 
 class SuspectRemote(TypedDict):
     """A remote that misses suspiciously many shards."""
+
     remote: str
     """Its name."""
     absent: int
@@ -282,6 +344,7 @@ class SuspectRemote(TypedDict):
 
 class RebuildPlan(TypedDict):
     """What a rebuild would do."""
+
     chunks: list[DamagedChunk]
     """The chunks with damaged shards, those in most danger first."""
     trash: int
@@ -302,6 +365,7 @@ class RebuildPlan(TypedDict):
 
 class RebuildReport(TypedDict):
     """What a rebuild did."""
+
     chunks: int
     """Chunks made whole."""
     shards: int
@@ -317,7 +381,8 @@ class RebuildReport(TypedDict):
     trash_failed: int
     """Chunks that only the trash needs and that could not be made whole."""
     crowded: int
-    """Chunks whole again that survive fewer losses than their layout promises, as some of their shards share a remote or failure domain."""
+    """Chunks whole again that survive fewer losses than their layout promises, as some of their shards share a
+    remote or failure domain."""
     commits: int
     """Corrupt copies of commits put anew and read back."""
     commits_failed: int
@@ -328,6 +393,7 @@ class RebuildReport(TypedDict):
 
 class ConvertPlan(TypedDict):
     """What a conversion would do."""
+
     redundancy: Redundancy
     """The redundancy to convert to."""
     files: int
@@ -342,6 +408,7 @@ class ConvertPlan(TypedDict):
 
 class ConvertReport(TypedDict):
     """What a conversion did."""
+
     chunks: int
     """Chunks coded anew."""
     bytes: int
@@ -354,6 +421,7 @@ class ConvertReport(TypedDict):
 
 class RepairReport(TypedDict):
     """What a repair would do, or did."""
+
     checked: int
     """Shards of the file that were read and held against their checksums."""
     damaged: list[Finding]
@@ -373,6 +441,7 @@ Flow = TypedDict("Flow", {"from": str, "to": str, "shards": int, "bytes": int})
 
 class RebalancePlan(TypedDict):
     """What a rebalancing would do."""
+
     target: float
     """The variance aimed at, in percentage points."""
     variance: float
@@ -395,6 +464,7 @@ class RebalancePlan(TypedDict):
 
 class RebalanceReport(TypedDict):
     """What a rebalancing did."""
+
     shards: int
     """Shards moved and read back where they are now."""
     bytes: int
@@ -415,6 +485,7 @@ class RebalanceReport(TypedDict):
 
 class RemoteBalance(TypedDict):
     """One remote of a BalanceStatus."""
+
     name: str
     """Its name."""
     state: RemoteState | None
@@ -428,7 +499,8 @@ class RemoteBalance(TypedDict):
     free: int | None
     """Bytes it can still take; ``None`` if it does not say."""
     share: int
-    """Its fair share in bytes: quota or size, times weight. Where no remote tells its size, its part of the pool's bytes."""
+    """Its fair share in bytes: quota or size, times weight. Where no remote tells its size, its part of the pool's
+    bytes."""
     fill: float
     """Its bytes over its fair share, in percent."""
     priority: int
@@ -439,6 +511,7 @@ class RemoteBalance(TypedDict):
 
 class BalanceStatus(TypedDict):
     """How full the remotes are."""
+
     variance: float
     """The largest difference of fills among remotes of one priority, in percentage points."""
     used: int
@@ -449,6 +522,7 @@ class BalanceStatus(TypedDict):
 
 class Orphan(TypedDict):
     """A chunk nobody needs, or a shard object of a needed chunk that no record names."""
+
     chunk: str
     """The chunk."""
     stray: bool
@@ -463,6 +537,7 @@ class Orphan(TypedDict):
 
 class Leftover(TypedDict):
     """What is left of a put that broke off."""
+
     remote: str
     """The remote's name."""
     object: str
@@ -475,6 +550,7 @@ class Leftover(TypedDict):
 
 class RemoteOrphans(TypedDict):
     """What nobody needs on one remote."""
+
     name: str
     """Its name."""
     objects: int
@@ -485,6 +561,7 @@ class RemoteOrphans(TypedDict):
 
 class OrphansReport(TypedDict):
     """What nobody needs, and what will be done about it."""
+
     orphans: list[Orphan]
     """Each chunk, or single object, with how far it is on its way out."""
     leftovers: list[Leftover]
@@ -497,6 +574,7 @@ class OrphansReport(TypedDict):
 
 class GcReport(TypedDict):
     """What was freed, and what waits."""
+
     at_once: bool
     """Whether space was freed without a grace, by a sole writer."""
     trash_emptied: int

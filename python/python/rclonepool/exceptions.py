@@ -66,11 +66,14 @@ class RclonePoolError(Exception):
         self.path = path
         self.hint = hint
         if isinstance(self, OSError):
-            self.errno = self.number
-            self.filename = path
+            _number(self, self.number, path)
 
     def __str__(self) -> str:
         return str(self.args[0]) if self.args else ""
+
+
+def _number(error: OSError, number: int | None, path: str | None) -> None:
+    error.errno, error.filename = number, path
 
 
 class NotFoundError(RclonePoolError, FileNotFoundError):
@@ -229,7 +232,9 @@ class InternalError(RclonePoolError, RuntimeError):
 
 
 _CLASSES: dict[str, type[RclonePoolError]] = {
-    one.kind: one for one in RclonePoolError.__subclasses__() if one.kind != RclonePoolError.kind or one is InternalError
+    one.kind: one
+    for one in RclonePoolError.__subclasses__()
+    if one.kind != RclonePoolError.kind or one is InternalError
 }
 
 

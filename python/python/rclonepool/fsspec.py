@@ -9,11 +9,12 @@
 import os
 import shutil
 import threading
-from datetime import datetime, timezone
+from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
-from fsspec.spec import AbstractFileSystem
-from fsspec.utils import stringify_path
+from fsspec.spec import AbstractFileSystem  # type: ignore[import-untyped, import-not-found, unused-ignore]
+from fsspec.utils import stringify_path  # type: ignore[import-untyped, import-not-found, unused-ignore]
 
 from rclonepool._config import Config
 from rclonepool._pool import Pool
@@ -99,12 +100,12 @@ class RclonePoolFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec 
     def created(self, path: str) -> datetime:
         """When it was put into the pool."""
         created_ms = self.pool.stat(self._strip_protocol(path)).created_ms
-        return datetime.fromtimestamp((created_ms or 0) / 1000, timezone.utc)
+        return datetime.fromtimestamp((created_ms or 0) / 1000, UTC)
 
     def modified(self, path: str) -> datetime:
         """Its modification time."""
         modified = self.pool.stat(self._strip_protocol(path)).modified
-        return modified or datetime.fromtimestamp(0, timezone.utc)
+        return modified or datetime.fromtimestamp(0, UTC)
 
     # Files
 
@@ -180,23 +181,21 @@ class RclonePoolFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec 
         """Downloads a file, verified before it appears."""
         where = self._strip_protocol(rpath)
         if self.pool.is_dir(where):
-            os.makedirs(lpath, exist_ok=True)
+            Path(lpath).mkdir(parents=True, exist_ok=True)
             return
         if outfile is not None or hasattr(lpath, "write"):
             with self.pool.open(where, "rb") as reader:
                 shutil.copyfileobj(reader, outfile if outfile is not None else lpath, _COPY_BYTES)
             return
-        os.makedirs(os.path.dirname(os.path.abspath(lpath)), exist_ok=True)
+        Path(lpath).absolute().parent.mkdir(parents=True, exist_ok=True)
         self.pool.download(where, lpath, force=True, progress=_told(callback))
 
-    def put_file(
-        self, lpath: Any, rpath: str, callback: Any = None, mode: str = "overwrite", **kwargs: Any
-    ) -> None:
+    def put_file(self, lpath: Any, rpath: str, callback: Any = None, mode: str = "overwrite", **kwargs: Any) -> None:
         """Uploads a file."""
         where = self._strip_protocol(rpath)
         if mode == "create" and self.pool.exists(where):
             raise FileExistsError(where)
-        if os.path.isdir(lpath):
+        if Path(lpath).is_dir():
             self.pool.mkdir(where)
             return
         self.pool.upload(lpath, where, progress=_told(callback))
@@ -240,9 +239,7 @@ class RclonePoolFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec 
                 for found in self.expand_path(where, recursive=False):
                     self.pool.rm(found, recursive=recursive)
 
-    def mv(
-        self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any
-    ) -> None:
+    def mv(self, path1: Any, path2: Any, recursive: bool = False, maxdepth: int | None = None, **kwargs: Any) -> None:
         """Moves a file or a directory; no data moves."""
         if maxdepth is not None or not isinstance(path1, str) or not isinstance(path2, str) or _is_pattern(path1):
             super().mv(path1, path2, recursive=recursive, maxdepth=maxdepth, **kwargs)

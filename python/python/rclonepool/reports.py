@@ -5,45 +5,8 @@ They are what the command line gives with ``--json``. Sizes are in bytes, times 
 
 from typing import Literal, NotRequired, TypedDict
 
-from rclonepool.care_reports import (
-    BalanceStatus as BalanceStatus,
-    CheckedCounts as CheckedCounts,
-    CommitCheck as CommitCheck,
-    CommitFinding as CommitFinding,
-    ConvertPlan as ConvertPlan,
-    ConvertReport as ConvertReport,
-    Counts as Counts,
-    Damage as Damage,
-    DamagedChunk as DamagedChunk,
-    DamagedRemote as DamagedRemote,
-    FileHealth as FileHealth,
-    FileState as FileState,
-    Finding as Finding,
-    Flow as Flow,
-    GcReport as GcReport,
-    HealthReport as HealthReport,
-    Leftover as Leftover,
-    Orphan as Orphan,
-    OrphansReport as OrphansReport,
-    Place as Place,
-    RebalancePlan as RebalancePlan,
-    RebalanceReport as RebalanceReport,
-    RebuildPlan as RebuildPlan,
-    RebuildReport as RebuildReport,
-    RemoteBalance as RemoteBalance,
-    RemoteHealth as RemoteHealth,
-    RemoteOrphans as RemoteOrphans,
-    RemoteVerified as RemoteVerified,
-    RepairReport as RepairReport,
-    Stage as Stage,
-    StateCounts as StateCounts,
-    SuspectRemote as SuspectRemote,
-    SuspectReport as SuspectReport,
-    TrashHeld as TrashHeld,
-    TrashVerified as TrashVerified,
-    VerifyLevel as VerifyLevel,
-    VerifyReport as VerifyReport,
-)
+# As names of this module, too.
+from rclonepool.care_reports import *  # noqa: F403
 
 RedundancyMode = Literal["none", "replication", "parity", "hybrid"]
 """How what is stored survives losses."""
@@ -57,6 +20,7 @@ Killer = Literal["deleted", "overwritten"]
 
 class Usage(TypedDict):
     """What a remote tells about its space, in bytes; ``None`` where it does not tell."""
+
     total: int | None
     """Capacity."""
     used: int | None
@@ -67,6 +31,7 @@ class Usage(TypedDict):
 
 class Redundancy(TypedDict):
     """A redundancy mode with its numbers."""
+
     mode: RedundancyMode
     """The mode."""
     data: int
@@ -79,6 +44,7 @@ class Redundancy(TypedDict):
 
 class Extent(TypedDict):
     """A run of a file's bytes and where it lies in a chunk."""
+
     offset: int
     """Where it begins in the file."""
     length: int
@@ -93,6 +59,7 @@ class Extent(TypedDict):
 
 class FileHashes(TypedDict):
     """Digests of a whole file."""
+
     sha256: NotRequired[str]
     """SHA-256, hex."""
     md5: NotRequired[str]
@@ -103,6 +70,7 @@ class FileHashes(TypedDict):
 
 class FileContent(TypedDict):
     """A file whose bytes are in chunks."""
+
     size: int
     """Its length in bytes."""
     chunk_size: int
@@ -115,6 +83,7 @@ class FileContent(TypedDict):
 
 class InlineContent(TypedDict):
     """A small file, kept in its manifest."""
+
     sha256: str
     """SHA-256 of the bytes."""
     data: str
@@ -123,12 +92,14 @@ class InlineContent(TypedDict):
 
 class LinkContent(TypedDict):
     """A symbolic link."""
+
     target: str
     """Where it points, verbatim."""
 
 
 class Content(TypedDict, total=False):
     """What a path holds; exactly one of these keys is there."""
+
     file: FileContent
     """A file in chunks."""
     inline: InlineContent
@@ -141,6 +112,7 @@ class Content(TypedDict, total=False):
 
 class ManifestEntry(TypedDict):
     """A version of what a path holds. Versions of a path are ordered by (stamp, rev, bytes)."""
+
     path: str
     """The path."""
     stamp: str
@@ -161,6 +133,7 @@ class ManifestEntry(TypedDict):
 
 class Layout(TypedDict):
     """The numbers that say how a chunk is coded. Shards 0..k hold data, k..k+m parity."""
+
     data: int
     """Data shards, k."""
     parity: int
@@ -173,6 +146,7 @@ class Layout(TypedDict):
 
 class ShardReport(TypedDict):
     """A shard of a Stat."""
+
     index: int
     """Its index: data shards first, then parity."""
     copy: int
@@ -189,6 +163,7 @@ class ShardReport(TypedDict):
 
 class ChunkReport(TypedDict):
     """A chunk of a Stat."""
+
     chunk: str
     """Its id."""
     size: int
@@ -203,6 +178,7 @@ class ChunkReport(TypedDict):
 
 class ManifestReport(TypedDict):
     """A path's manifest and where its shards lie."""
+
     entry: ManifestEntry
     """The manifest."""
     chunks: list[ChunkReport]
@@ -211,6 +187,7 @@ class ManifestReport(TypedDict):
 
 class RemoteReport(TypedDict):
     """One remote of a PoolStatus."""
+
     name: str
     """The name in the configuration, else the pool's label for it."""
     id: str | None
@@ -235,6 +212,7 @@ class RemoteReport(TypedDict):
 
 class PoolStatus(TypedDict):
     """The pool as one machine sees it."""
+
     pool: str
     """The pool."""
     files: int
@@ -267,6 +245,7 @@ class PoolStatus(TypedDict):
 
 class CacheStats(TypedDict):
     """How the block cache did; counters never fall while the process lives."""
+
     hits: int
     """Blocks that were there when they were asked for."""
     joined: int
@@ -281,6 +260,7 @@ class CacheStats(TypedDict):
 
 class UploadReport(TypedDict):
     """What an upload did."""
+
     files: int
     """Files stored."""
     bytes: int
@@ -299,6 +279,7 @@ class UploadReport(TypedDict):
 
 class DownloadReport(TypedDict):
     """What a download did."""
+
     files: int
     """Files written."""
     bytes: int
@@ -313,6 +294,7 @@ class DownloadReport(TypedDict):
 
 class ChangeReport(TypedDict):
     """What an operation on the namespace changed."""
+
     entries: int
     """Entries deleted or moved."""
     stale: bool
@@ -321,6 +303,7 @@ class ChangeReport(TypedDict):
 
 class SyncReport(TypedDict):
     """What a look at the remotes found."""
+
     complete: bool
     """Whether the remotes listed are enough to be sure of the newest state."""
     lacks: list[str]
@@ -329,6 +312,7 @@ class SyncReport(TypedDict):
 
 class TrashedVersion(TypedDict):
     """A version in the trash."""
+
     path: str
     """Its path."""
     version: str
@@ -351,6 +335,7 @@ class TrashedVersion(TypedDict):
 
 class RestoreReport(TypedDict):
     """What was brought back."""
+
     paths: list[str]
     """The paths, as they are now."""
     bytes: int
