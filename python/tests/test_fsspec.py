@@ -2,7 +2,9 @@
 
 import io
 import json
+import os
 import random
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -18,13 +20,16 @@ from rclonepool.fsspec import RclonePoolFileSystem  # noqa: E402  only where the
 
 
 class Fixtures(abstract.AbstractFixtures):  # type: ignore[misc, name-defined]
-    @pytest.fixture(scope="class")
-    @classmethod
-    def fs(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RclonePoolFileSystem]:
-        base = tmp_path_factory.mktemp("pool")
-        # No copies and no files of their own: these suites make hundreds of small files.
-        with rclonepool.Pool.create(keys_for(base, 1, redundancy_mode="none")) as pool:
+    @pytest.fixture
+    def fs(self) -> Iterator[RclonePoolFileSystem]:
+        # A pool for each test, as what hundreds of them change would be many commits to list; in memory where that is
+        # possible, as each change waits for the disk.
+        shm = Path("/dev/shm")
+        with tempfile.TemporaryDirectory(dir=shm if os.access(shm, os.W_OK) else None) as base:
+            keys = keys_for(Path(base), 1, redundancy_mode="none", enable_manifest_cache=False)
+            pool = rclonepool.Pool.create(keys)
             yield RclonePoolFileSystem(pool=pool, skip_instance_cache=True)
+            pool.close()
 
     @pytest.fixture
     def fs_path(self) -> str:

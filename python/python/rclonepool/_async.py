@@ -3,9 +3,9 @@
 import asyncio
 import inspect
 import os
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Generator, Iterable, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Generator, Iterable, Sequence
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from rclonepool import _config, _glob, _requests
 from rclonepool._config import Config
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 __all__ = ["AsyncPool", "AsyncReader", "AsyncWriter"]
 
 _PIECE = 1 << 20
-_Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
 async def wait(task: "Task", progress: ProgressLike = None, what: str = "") -> Any:
@@ -59,12 +58,6 @@ async def wait(task: "Task", progress: ProgressLike = None, what: str = "") -> A
             task.cancel()
             raise
     return task.result()
-
-
-def _as_in_pool(method: _Method) -> _Method:
-    """The documentation of the method of that name of Pool."""
-    method.__doc__ = inspect.getdoc(getattr(Pool, method.__name__))
-    return method
 
 
 class AsyncReader:
@@ -257,7 +250,6 @@ class AsyncPool:
         """Whether it was closed."""
         return self._opened is not None and self._opened.closed
 
-    @_as_in_pool
     async def close(self) -> None:
         if self._opened is not None and not self._opened.closed:
             await wait(self._opened.close())
@@ -287,12 +279,10 @@ class AsyncPool:
             raise AlreadyExistsError(f"{where}: is there already", path=where)
         return AsyncWriter(self._engine, self._engine.writer(where, content_type), where, exclusive=exclusive)
 
-    @_as_in_pool
     async def read_bytes(self, path: PathLike) -> bytes:
         reader = self.open(path, "rb")._reader
         return cast(bytes, await wait(reader.read_task(0, reader.size)))
 
-    @_as_in_pool
     async def write_bytes(
         self,
         path: PathLike,
@@ -304,11 +294,9 @@ class AsyncPool:
         task = self._engine.write(_requests.path(path), data, content_type)
         return cast("reports.UploadReport", await wait(task, progress, "upload"))
 
-    @_as_in_pool
     async def read_text(self, path: PathLike, encoding: str = "utf-8", errors: str = "strict") -> str:
         return (await self.read_bytes(path)).decode(encoding, errors)
 
-    @_as_in_pool
     async def write_text(
         self, path: PathLike, text: str, encoding: str = "utf-8", errors: str = "strict"
     ) -> "reports.UploadReport":
@@ -353,7 +341,6 @@ class AsyncPool:
         report = await wait(task, progress, "upload")
         return cast("reports.UploadReport", _requests.checked(report, task, "upload"))
 
-    @_as_in_pool
     async def download(
         self,
         path: PathLike,
@@ -378,7 +365,6 @@ class AsyncPool:
         report = await wait(task, progress, "download")
         return cast("reports.DownloadReport", _requests.checked(report, task, "download"))
 
-    @_as_in_pool
     async def ls(self, path: PathLike = "/", *, recursive: bool = False) -> list[Entry]:
         where = _requests.path(path)
         try:
@@ -396,7 +382,6 @@ class AsyncPool:
             async for below in self.walk(where.rstrip("/") + "/" + name):
                 yield below
 
-    @_as_in_pool
     async def glob(self, pattern: str) -> list[str]:
         if not pattern.startswith("/"):
             raise ValueError(f"{pattern!r}: a pattern begins with /")
@@ -408,7 +393,6 @@ class AsyncPool:
             return []
         return _glob.matching(pattern, entries)
 
-    @_as_in_pool
     async def stat(self, path: PathLike) -> Entry:
         where = _requests.path(path)
         found = self._engine.entry(where)
@@ -416,61 +400,49 @@ class AsyncPool:
             raise NotFoundError(f"{where}: no such file or directory in the pool", path=where)
         return found
 
-    @_as_in_pool
     async def exists(self, path: PathLike) -> bool:
         return self._engine.entry(_requests.path(path)) is not None
 
-    @_as_in_pool
     async def is_file(self, path: PathLike) -> bool:
         found = self._engine.entry(_requests.path(path))
         return found is not None and found.is_file()
 
-    @_as_in_pool
     async def is_dir(self, path: PathLike) -> bool:
         found = self._engine.entry(_requests.path(path))
         return found is not None and found.is_dir()
 
-    @_as_in_pool
     async def rm(self, path: PathLike, *, recursive: bool = False, purge: bool = False) -> "reports.ChangeReport":
         done = await self._do("rm", path=_requests.path(path), recursive=recursive, purge=purge)
         return cast("reports.ChangeReport", done)
 
-    @_as_in_pool
     async def mv(self, source: PathLike, target: PathLike, *, overwrite: bool = False) -> "reports.ChangeReport":
         ends = {"source": _requests.path(source), "target": _requests.path(target)}
         return cast("reports.ChangeReport", await self._do("mv", **ends, overwrite=overwrite))
 
-    @_as_in_pool
     async def mkdir(self, path: PathLike, *, exist_ok: bool = True) -> None:
         where = _requests.path(path)
         if not exist_ok and await self.exists(where):
             raise AlreadyExistsError(f"{where}: is there already", path=where)
         await self._do("mkdir", path=where)
 
-    @_as_in_pool
     async def manifest(self, path: PathLike) -> "reports.ManifestReport":
         return cast("reports.ManifestReport", await self._do("manifest", path=_requests.path(path)))
 
-    @_as_in_pool
     async def sync(self) -> "reports.SyncReport":
         return cast("reports.SyncReport", await self._do("sync"))
 
-    @_as_in_pool
     async def trash(self, path: PathLike | None = None) -> "list[reports.TrashedVersion]":
         where = None if path is None else _requests.path(path)
         return cast("list[reports.TrashedVersion]", await self._do("trash", path=where))
 
-    @_as_in_pool
     async def restore(self, path: PathLike, to: PathLike | None = None) -> "reports.RestoreReport":
         target = None if to is None else _requests.path(to)
         return cast("reports.RestoreReport", await self._do("restore", path=_requests.path(path), to=target))
 
-    @_as_in_pool
     async def empty_trash(self, path: PathLike | None = None, *, older_than: float | None = None) -> int:
         where = None if path is None else _requests.path(path)
         return cast(int, await self._do("empty_trash", path=where, older_than=older_than))
 
-    @_as_in_pool
     async def verify(
         self,
         path: PathLike = "/",
@@ -486,14 +458,12 @@ class AsyncPool:
         arguments = {"path": _requests.path(path), "level": level, "sample": sample, "list": limit}
         return cast("reports.VerifyReport", await self._do("verify", progress, **arguments))
 
-    @_as_in_pool
     async def health(
         self, path: PathLike = "/", *, lost: str | Iterable[str] = (), limit: int = 100
     ) -> "reports.HealthReport":
         arguments = {"path": _requests.path(path), "lost": _requests.words(lost), "list": limit}
         return cast("reports.HealthReport", await self._do("health", **arguments))
 
-    @_as_in_pool
     async def rebuild(
         self,
         path: PathLike | None = None,
@@ -506,13 +476,11 @@ class AsyncPool:
         where = None if path is None else _requests.path(path)
         return await self._do("rebuild", progress, path=where, all=all, accept_loss=accept_loss, dry_run=dry_run)
 
-    @_as_in_pool
     async def convert(
         self, redundancy: str, path: PathLike = "/", *, dry_run: bool = False, progress: ProgressLike = None
     ) -> Any:
         return await self._do("convert", progress, path=_requests.path(path), redundancy=redundancy, dry_run=dry_run)
 
-    @_as_in_pool
     async def repair(
         self, path: PathLike, source: PathLike, *, dry_run: bool = False, progress: ProgressLike = None
     ) -> "reports.RepairReport":
@@ -520,35 +488,33 @@ class AsyncPool:
         done = await self._do("repair", progress, path=where, source=local, dry_run=dry_run)
         return cast("reports.RepairReport", done)
 
-    @_as_in_pool
     async def rebalance(
         self, *, target_variance: float = 5.0, dry_run: bool = False, progress: ProgressLike = None
     ) -> Any:
         return await self._do("rebalance", progress, target_variance=target_variance, dry_run=dry_run)
 
-    @_as_in_pool
     async def balance_status(self) -> "reports.BalanceStatus":
         return cast("reports.BalanceStatus", await self._do("balance_status"))
 
-    @_as_in_pool
     async def orphans(self, *, min_age: float | None = None, accept_loss: bool = False) -> "reports.OrphansReport":
         done = await self._do("orphans", delete=False, min_age=min_age, accept_loss=accept_loss)
         return cast("reports.OrphansReport", done)
 
-    @_as_in_pool
     async def gc(
         self, *, min_age: float | None = None, accept_loss: bool = False, progress: ProgressLike = None
     ) -> "reports.GcReport":
         return cast("reports.GcReport", await self._do("gc", progress, min_age=min_age, accept_loss=accept_loss))
 
-    @_as_in_pool
     async def status(self) -> "reports.PoolStatus":
         return cast("reports.PoolStatus", await self._do("status"))
 
-    @_as_in_pool
     async def remotes(self) -> "list[reports.RemoteReport]":
         return (await self.status())["remotes"]
 
-    @_as_in_pool
     async def cache_stats(self) -> "reports.CacheStats":
         return cast("reports.CacheStats", await self._do("cache_stats"))
+
+
+for _name, _method in vars(AsyncPool).items():
+    if inspect.isfunction(_method) and _method.__doc__ is None:
+        _method.__doc__ = inspect.getdoc(getattr(Pool, _name, None))

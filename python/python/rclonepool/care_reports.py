@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
 
 if TYPE_CHECKING:
     from rclonepool.reports import Redundancy, RemoteState
@@ -47,16 +47,16 @@ __all__ = [
     "VerifyReport",
 ]
 
-FileState = Literal["healthy", "degraded", "at_risk", "unavailable", "lost"]
+FileState: TypeAlias = Literal["healthy", "degraded", "at_risk", "unavailable", "lost"]
 """How a file is; the worse the later."""
 
-Damage = Literal["missing", "truncated", "corrupt"]
+Damage: TypeAlias = Literal["missing", "truncated", "corrupt"]
 """What is wrong with a shard or a commit."""
 
-VerifyLevel = Literal["quick", "default", "deep"]
+VerifyLevel: TypeAlias = Literal["quick", "default", "deep"]
 """How thoroughly to look."""
 
-Stage = Literal["resumable", "young", "unmarked", "waiting", "due", "dropped"]
+Stage: TypeAlias = Literal["resumable", "young", "unmarked", "waiting", "due", "dropped"]
 """How far garbage is on its way out."""
 
 

@@ -3,18 +3,18 @@
 They are what the command line gives with ``--json``. Sizes are in bytes, times in the unit their name ends with.
 """
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 # As names of this module, too.
 from rclonepool.care_reports import *  # noqa: F403
 
-RedundancyMode = Literal["none", "replication", "parity", "hybrid"]
+RedundancyMode: TypeAlias = Literal["none", "replication", "parity", "hybrid"]
 """How what is stored survives losses."""
 
-RemoteState = Literal["joining", "active", "draining", "leaving", "removed"]
+RemoteState: TypeAlias = Literal["joining", "active", "draining", "leaving", "removed"]
 """Where a remote stands in its membership."""
 
-Killer = Literal["deleted", "overwritten"]
+Killer: TypeAlias = Literal["deleted", "overwritten"]
 """What put a version into the trash."""
 
 
