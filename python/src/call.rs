@@ -38,6 +38,7 @@ pub(crate) enum Call {
     CacheStats,
     Status,
     Sync,
+    WriteSettings,
 }
 
 /// The arguments of an upload.
@@ -105,6 +106,7 @@ impl Call {
             Self::Manifest { path } => Value::json(&monitor.run(pool.stat(&PoolPath::new(&path)?)).await?),
             Self::Status => Value::json(&monitor.run(pool.status()).await?),
             Self::BalanceStatus => Value::json(&monitor.run(pool.balance_status()).await?),
+            Self::WriteSettings => Value::json(&monitor.run(pool.write_settings()).await?),
             Self::CacheStats => Value::json(&pool.cache_stats()),
             Self::Sync => {
                 let view = monitor.run(pool.sync()).await?;

@@ -27,6 +27,9 @@ pub(crate) struct PoolEntry {
     content_type: Option<String>,
     /// Where a link points.
     target: Option<String>,
+    /// The SHA-256 of a file's bytes in hex, where it is known without reading: of files of one chunk, and of all
+    /// where ``file_hashes`` asks for it.
+    sha256: Option<String>,
 }
 
 impl PoolEntry {
@@ -45,6 +48,7 @@ impl PoolEntry {
             executable: entry.executable,
             content_type: entry.content_type.clone(),
             target,
+            sha256: sha256(&entry.content),
         }
     }
 
@@ -59,6 +63,7 @@ impl PoolEntry {
             executable: false,
             content_type: None,
             target: None,
+            sha256: None,
         }
     }
 
@@ -67,6 +72,17 @@ impl PoolEntry {
             Some(entry) => Self::new(entry),
             None => Self::directory(&listed.path),
         }
+    }
+}
+
+fn sha256(content: &Content) -> Option<String> {
+    match content {
+        Content::Inline { sha256, .. } => Some(sha256.to_string()),
+        Content::File { hashes, extents, .. } => hashes.sha256.clone().or_else(|| match extents.as_slice() {
+            [whole] => Some(whole.sha256.to_string()),
+            _ => None,
+        }),
+        _ => None,
     }
 }
 

@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod logging;
 mod pool;
+mod remote;
 mod runtime;
 mod task;
 
@@ -27,6 +28,8 @@ mod _rclonepool {
     use crate::file::{Reader, Writer};
     #[pymodule_export]
     use crate::pool::Engine;
+    #[pymodule_export]
+    use crate::remote::{Daemon, edit_config};
     #[pymodule_export]
     use crate::task::{Progress, Task};
 

@@ -14,6 +14,7 @@ use crate::call::Call;
 use crate::entry::PoolEntry;
 use crate::error::{invalid, to_python};
 use crate::file::{Owner, Pipe, Reader, Writer};
+use crate::remote;
 use crate::runtime::{Home, runtime};
 use crate::task::{Task, Value};
 
@@ -188,11 +189,40 @@ impl Engine {
         data: &Bound<'_, PyAny>,
         content_type: Option<String>,
     ) -> PyResult<Task> {
-        let bytes = match data.cast::<pyo3::types::PyBytes>() {
-            Ok(bytes) => Bytes::copy_from_slice(bytes.as_bytes()),
-            Err(_) => Bytes::from(PyBuffer::<u8>::get(data)?.to_vec(py)?),
-        };
+        let bytes = bytes_of(data)?;
         self.upload_task(py, path, content_type, || Ok(Source::Bytes(bytes)))
+    }
+
+    /// Stores an object on one remote, beside the pool's own.
+    fn remote_put(&self, py: Python<'_>, remote: String, name: String, data: &Bound<'_, PyAny>) -> PyResult<Task> {
+        let (pool, bytes) = (self.pool()?, bytes_of(data)?);
+        Task::spawn(py, |monitor| async move { monitor.run(remote::put(pool, remote, name, bytes)).await })
+    }
+
+    /// Reads an object of one remote.
+    fn remote_get(&self, py: Python<'_>, remote: String, name: String) -> PyResult<Task> {
+        let pool = self.pool()?;
+        Task::spawn(py, |monitor| async move { monitor.run(remote::get(pool, remote, name)).await })
+    }
+
+    /// The size of an object of one remote, `None` where it is absent.
+    fn remote_size(&self, py: Python<'_>, remote: String, name: String) -> PyResult<Task> {
+        let pool = self.pool()?;
+        Task::spawn(py, |monitor| async move { monitor.run(remote::size(pool, remote, name)).await })
+    }
+
+    /// Removes an object of one remote that is not the pool's.
+    fn remote_delete(&self, py: Python<'_>, remote: String, name: String) -> PyResult<Task> {
+        let pool = self.pool()?;
+        Task::spawn(py, |monitor| async move { monitor.run(remote::delete(pool, remote, name)).await })
+    }
+}
+
+/// A copy of the bytes of any object that has some.
+fn bytes_of(data: &Bound<'_, PyAny>) -> PyResult<Bytes> {
+    match data.cast::<pyo3::types::PyBytes>() {
+        Ok(bytes) => Ok(Bytes::copy_from_slice(bytes.as_bytes())),
+        Err(_) => Ok(Bytes::from(PyBuffer::<u8>::get(data)?.to_vec(data.py())?)),
     }
 }
 
@@ -221,7 +251,7 @@ fn list(pool: &Pool, path: &str, recursive: bool) -> Result<Vec<PoolEntry>> {
 }
 
 /// Puts this machine's directories in their places.
-fn localised(mut config: Config) -> Result<Config> {
+pub(crate) fn localised(mut config: Config) -> Result<Config> {
     let cache = std::env::var_os("XDG_CACHE_HOME").map(PathBuf::from).filter(|path| path.is_absolute());
     if let Some(cache) = cache.filter(|_| !config.given.contains("manifest_cache_dir")) {
         config.manifest_cache_dir = cache.join("rclonepool");
@@ -236,7 +266,7 @@ fn localised(mut config: Config) -> Result<Config> {
 }
 
 /// The environment for rclone.
-fn open_options() -> OpenOptions {
+pub(crate) fn open_options() -> OpenOptions {
     let ours =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let harmless = |name: &str| !name.starts_with("RCLONE_") || name.starts_with("RCLONE_CONFIG");

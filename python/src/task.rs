@@ -16,6 +16,7 @@ use crate::error::to_python;
 
 use crate::logging;
 use crate::pool::Engine;
+use crate::remote::Daemon;
 use crate::runtime::runtime;
 
 /// How often a waiting thread looks for signals, and progress is told.
@@ -31,6 +32,7 @@ pub(crate) enum Value {
     Number(u64),
     Entries(Vec<PoolEntry>),
     Engine(Engine),
+    Daemon(Daemon),
 }
 
 impl Value {
@@ -48,6 +50,7 @@ impl Value {
             Self::Number(number) => Ok(number.into_pyobject(py)?.into_any().unbind()),
             Self::Entries(entries) => Ok(entries.into_pyobject(py)?.into_any().unbind()),
             Self::Engine(engine) => Ok(Py::new(py, engine)?.into_any()),
+            Self::Daemon(daemon) => Ok(Py::new(py, daemon)?.into_any()),
         }
     }
 }

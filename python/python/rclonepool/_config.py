@@ -20,6 +20,13 @@ def default_path() -> Path:
     return (Path(base) if Path(base).is_absolute() else Path.home() / ".config") / "rclonepool" / "config.json"
 
 
+def source(config: Config | None, keys: Mapping[str, Any]) -> str | None:
+    """The file that the configuration came from, if it is all there is."""
+    if isinstance(config, Mapping) or keys:
+        return None
+    return str(default_path() if config is None else Path(config))
+
+
 def text(config: Config | None, keys: Mapping[str, Any]) -> str:
     """The configuration's JSON: a file's (the default one's without `config` and `keys`), with `keys` on top of it."""
     if isinstance(config, Mapping):

@@ -3,6 +3,7 @@
 import atexit
 import contextlib
 import io
+import json
 import shutil
 import weakref
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from rclonepool import _config, _glob, _io, _requests
 from rclonepool._config import Config
 from rclonepool._io import PoolTextWriter, PoolWriter
 from rclonepool._progress import ProgressLike, listener
-from rclonepool._rclonepool import Engine, Entry
+from rclonepool._rclonepool import Engine, Entry, edit_config
 from rclonepool._requests import Links, PathLike
 from rclonepool.exceptions import (
     AlreadyExistsError,
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
     from rclonepool import reports
     from rclonepool._rclonepool import Task
+    from rclonepool.backend import Backend
+    from rclonepool.cache import ManifestCache
 
 __all__ = ["Pool"]
 
@@ -55,15 +58,18 @@ class Pool:
 
     def __init__(self, config: Config | None = None, **keys: Any) -> None:
         self._start(_config.text(config, keys), create=False)
+        self._source = _config.source(config, keys)
 
     @classmethod
     def create(cls, config: Config | None = None, **keys: Any) -> Self:
         """Makes the pool that the configuration describes, and opens it; one that is there already is just opened."""
         made = cls.__new__(cls)
         made._start(_config.text(config, keys), create=True)
+        made._source = _config.source(config, keys)
         return made
 
     def _start(self, text: str, *, create: bool) -> None:
+        self._source: str | None = None
         self._text = text
         self._engine = cast(Engine, Engine.open(text, create).run())
         _OPEN.add(self)
@@ -77,6 +83,39 @@ class Pool:
     def closed(self) -> bool:
         """Whether it was closed."""
         return self._engine.closed
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The keys of the configuration in force, as they were given; :meth:`reconfigure` changes them."""
+        return cast("dict[str, Any]", json.loads(self._text))
+
+    @property
+    def backend(self) -> "Backend":
+        """The remotes, one by one, for objects beside the pool's own."""
+        from rclonepool.backend import Backend
+
+        return Backend(self)
+
+    @property
+    def manifests(self) -> "ManifestCache":
+        """The manifests of the pool's files."""
+        from rclonepool.cache import ManifestCache
+
+        return ManifestCache(self)
+
+    def reconfigure(self, **keys: Any) -> None:
+        """Sets keys of the configuration, in its file too where it came from one, and goes on with them.
+
+        What every machine must agree on (redundancy, strategy) is written into the pool. Files that are open, and
+        operations under way in other threads, end in an error: the pool is opened anew.
+        """
+        text = json.dumps({**self.config, **keys})
+        engine = cast(Engine, Engine.open(text, False).run())
+        if self._source is not None:
+            edit_config(self._source, json.dumps(keys))
+        before, self._engine, self._text = self._engine, engine, text
+        before.close().run()
+        self._do("write_settings")
 
     def close(self) -> None:
         """Offers the last changes to slow remotes, for a bounded time, and stops rclone. A second call does nothing."""

@@ -1,10 +1,22 @@
 from collections.abc import Callable
 from datetime import datetime
+from os import PathLike
 from typing import Any, Final, Literal, final
 
 from _typeshed import ReadableBuffer, WriteableBuffer
 
-__all__ = ["Engine", "Entry", "Progress", "Reader", "Task", "Writer", "__version__", "check_path"]
+__all__ = [
+    "Daemon",
+    "Engine",
+    "Entry",
+    "Progress",
+    "Reader",
+    "Task",
+    "Writer",
+    "__version__",
+    "check_path",
+    "edit_config",
+]
 
 __version__: Final[str]
 
@@ -13,6 +25,19 @@ def check_path(path: str) -> str:
 
     Raises :class:`RclonePoolError` of kind ``invalid_argument``, saying which rule is broken.
     """
+
+def edit_config(path: str | PathLike[str], keys: str) -> None:
+    """Sets keys (JSON) in the configuration file at `path`, and leaves the others as they are."""
+
+@final
+class Daemon:
+    """rclone, started as a configuration says."""
+
+    @staticmethod
+    def start(config: str) -> Task:
+        """Starts rclone as the configuration (JSON) says."""
+    def stop(self) -> Task:
+        """Stops it; a second call does nothing."""
 
 @final
 class Entry:
@@ -49,6 +74,10 @@ class Entry:
     @property
     def target(self) -> str | None:
         """Where a link points."""
+    @property
+    def sha256(self) -> str | None:
+        """The SHA-256 of a file's bytes in hex, where it is known without reading: of files of one chunk, and of all
+        where ``file_hashes`` asks for it."""
     def is_file(self) -> bool:
         """Whether it is a file."""
     def is_dir(self) -> bool:
@@ -161,3 +190,11 @@ class Engine:
         """A file to be written."""
     def write(self, path: str, data: ReadableBuffer, content_type: str | None = None) -> Task:
         """Stores bytes."""
+    def remote_put(self, remote: str, name: str, data: ReadableBuffer) -> Task:
+        """Stores an object on one remote, beside the pool's own."""
+    def remote_get(self, remote: str, name: str) -> Task:
+        """Reads an object of one remote."""
+    def remote_size(self, remote: str, name: str) -> Task:
+        """The size of an object of one remote, ``None`` where it is absent."""
+    def remote_delete(self, remote: str, name: str) -> Task:
+        """Removes an object of one remote that is not the pool's."""
