@@ -87,7 +87,8 @@ def test_chunk_cache() -> None:
     assert chunk_cache.get("small") is None and "chunk_key" in chunk_cache and "other" in chunk_cache
     chunk_cache.put("huge", bytes(2 << 20))
     assert (
-        "huge" not in chunk_cache and chunk_cache.size == 1_048_000 and (chunk_cache.hits, chunk_cache.misses) == (2, 2)
+        "huge" not in chunk_cache and chunk_cache.size == 1_048_000
+    assert (chunk_cache.hits, chunk_cache.misses) == (2, 2)
     )
 
 

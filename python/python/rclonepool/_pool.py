@@ -56,6 +56,9 @@ class Pool:
     :class:`Progress` now and then, or ``True`` for a bar of tqdm; an exception from it, as Ctrl-C, stops the work.
     """
 
+    _source: str | None = None
+    """The configuration's file, where that is all there is."""
+
     def __init__(self, config: Config | None = None, **keys: Any) -> None:
         self._start(_config.text(config, keys), create=False)
         self._source = _config.source(config, keys)
@@ -69,7 +72,6 @@ class Pool:
         return made
 
     def _start(self, text: str, *, create: bool) -> None:
-        self._source: str | None = None
         self._text = text
         self._engine = cast(Engine, Engine.open(text, create).run())
         _OPEN.add(self)

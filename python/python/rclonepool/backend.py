@@ -10,8 +10,8 @@ __all__ = ["Backend"]
 class Backend:
     """Objects on single remotes, beside the pool's own: no redundancy, no index, one name at one place.
 
-    Names are relative, of letters, digits, ``.``, ``_``, ``-`` and ``/``. What lies below the pool's own prefixes can be
-    read, and only the pool changes it.
+    Names are relative, of letters, digits, ``.``, ``_``, ``-`` and ``/``. What lies below the pool's own prefixes can
+    be read, and only the pool changes it.
     """
 
     def __init__(self, pool: Pool) -> None:

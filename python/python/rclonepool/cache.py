@@ -15,7 +15,7 @@ __all__ = ["ChunkCache", "ManifestCache"]
 
 
 class ManifestCache:
-    """The manifests of a pool's files, from the index on this machine; without a pool, of the default configuration's."""
+    """The manifests of a pool's files, from this machine's index; without a pool, of the default configuration's."""
 
     def __init__(self, pool: Pool | None = None) -> None:
         self.pool = Pool() if pool is None else pool
