@@ -95,7 +95,7 @@ impl Call {
             Self::Upload(call) => call.run(&pool, &monitor).await,
             Self::Download(call) => call.run(&pool, &monitor).await,
             Self::Rm { path, recursive, purge } => {
-                let options = DeleteOptions { recursive, purge };
+                let options = DeleteOptions { recursive, purge, ..DeleteOptions::default() };
                 Value::json(&monitor.run(pool.delete_with(&PoolPath::new(&path)?, &options)).await?)
             }
             Self::Mv { source, target, overwrite } => {
@@ -193,6 +193,7 @@ impl Upload {
             dry_run: self.dry_run,
             content_type: self.content_type,
             mtime_ns: self.mtime_ns,
+            ..UploadOptions::default()
         };
         let into = self.path.ends_with('/');
         let target = PoolPath::new(&self.path)?;

@@ -82,14 +82,12 @@ def test_chunk_cache() -> None:
     assert chunk_cache.get("chunk_key") == bytes(600_000)
     chunk_cache.put("small", b"1")
     chunk_cache.get("chunk_key")
-    chunk_cache.put("other", bytes(448_000))
+    chunk_cache.put("other", bytes(448_576))
     # The one that was not used for longest made room.
     assert chunk_cache.get("small") is None and "chunk_key" in chunk_cache and "other" in chunk_cache
     chunk_cache.put("huge", bytes(2 << 20))
-    assert (
-        "huge" not in chunk_cache and chunk_cache.size == 1_048_000
+    assert "huge" not in chunk_cache and chunk_cache.size == 1 << 20
     assert (chunk_cache.hits, chunk_cache.misses) == (2, 2)
-    )
 
 
 def test_prefetcher(pool: rclonepool.Pool) -> None:

@@ -10,9 +10,7 @@ from typing import Any
 import pytest
 import rclonepool
 from conftest import MakePool
-from rclonepool import care_reports, reports
-
-NAMES = {**vars(reports), **vars(care_reports)}
+from rclonepool import reports
 
 
 def check(value: Any, kind: Any, where: str) -> None:
@@ -34,7 +32,7 @@ def check(value: Any, kind: Any, where: str) -> None:
     elif origin is typing.Literal:
         assert value in arguments, (where, value)
     elif typing.is_typeddict(kind):
-        hints = typing.get_type_hints(kind, NAMES, include_extras=True)
+        hints = typing.get_type_hints(kind, include_extras=True)
         required = {name for name, hint in hints.items() if typing.get_origin(hint) is not typing.NotRequired}
         assert set(value) <= set(hints), (where, set(value) - set(hints))
         assert not kind.__total__ or required <= set(value), (where, required - set(value))

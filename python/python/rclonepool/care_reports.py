@@ -1,11 +1,6 @@
 """The reports of what keeps a pool whole; all of them can be imported from :mod:`rclonepool.reports`."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypedDict
-
-if TYPE_CHECKING:
-    from rclonepool.reports import Redundancy, RemoteState
+from typing import Literal, TypeAlias, TypedDict
 
 __all__ = [
     "BalanceStatus",
@@ -32,9 +27,12 @@ __all__ = [
     "RebalanceReport",
     "RebuildPlan",
     "RebuildReport",
+    "Redundancy",
+    "RedundancyMode",
     "RemoteBalance",
     "RemoteHealth",
     "RemoteOrphans",
+    "RemoteState",
     "RemoteVerified",
     "RepairReport",
     "Stage",
@@ -47,6 +45,12 @@ __all__ = [
     "VerifyReport",
 ]
 
+RedundancyMode: TypeAlias = Literal["none", "replication", "parity", "hybrid"]
+"""How what is stored survives losses."""
+
+RemoteState: TypeAlias = Literal["joining", "active", "draining", "leaving", "removed"]
+"""Where a remote stands in its membership."""
+
 FileState: TypeAlias = Literal["healthy", "degraded", "at_risk", "unavailable", "lost"]
 """How a file is; the worse the later."""
 
@@ -58,6 +62,19 @@ VerifyLevel: TypeAlias = Literal["quick", "default", "deep"]
 
 Stage: TypeAlias = Literal["resumable", "young", "unmarked", "waiting", "due", "dropped"]
 """How far garbage is on its way out."""
+
+
+class Redundancy(TypedDict):
+    """A redundancy mode with its numbers."""
+
+    mode: RedundancyMode
+    """The mode."""
+    data: int
+    """k: the data shards of a chunk; at least 1."""
+    parity: int
+    """m: the parity shards of a chunk."""
+    copies: int
+    """c: how often each shard is stored; at least 1."""
 
 
 class Place(TypedDict):

@@ -7,12 +7,7 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 
 # As names of this module, too.
 from rclonepool.care_reports import *  # noqa: F403
-
-RedundancyMode: TypeAlias = Literal["none", "replication", "parity", "hybrid"]
-"""How what is stored survives losses."""
-
-RemoteState: TypeAlias = Literal["joining", "active", "draining", "leaving", "removed"]
-"""Where a remote stands in its membership."""
+from rclonepool.care_reports import Redundancy, RemoteState
 
 Killer: TypeAlias = Literal["deleted", "overwritten"]
 """What put a version into the trash."""
@@ -27,19 +22,6 @@ class Usage(TypedDict):
     """Used by anyone."""
     free: int | None
     """Still free."""
-
-
-class Redundancy(TypedDict):
-    """A redundancy mode with its numbers."""
-
-    mode: RedundancyMode
-    """The mode."""
-    data: int
-    """k: the data shards of a chunk; at least 1."""
-    parity: int
-    """m: the parity shards of a chunk."""
-    copies: int
-    """c: how often each shard is stored; at least 1."""
 
 
 class Extent(TypedDict):
