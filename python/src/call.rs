@@ -21,6 +21,7 @@ pub(crate) enum Call {
     Download(Download),
     Rm { path: String, recursive: bool, purge: bool },
     Mv { source: String, target: String, overwrite: bool },
+    Cp { source: String, target: String, overwrite: bool },
     Mkdir { path: String },
     Manifest { path: String },
     Verify { path: String, level: VerifyLevel, sample: Option<f64>, list: usize },
@@ -101,6 +102,10 @@ impl Call {
             Self::Mv { source, target, overwrite } => {
                 let (source, target) = (PoolPath::new(&source)?, PoolPath::new(&target)?);
                 Value::json(&monitor.run(pool.rename(&source, &target, overwrite)).await?)
+            }
+            Self::Cp { source, target, overwrite } => {
+                let (source, target) = (PoolPath::new(&source)?, PoolPath::new(&target)?);
+                Value::json(&monitor.run(pool.copy(&source, &target, overwrite)).await?)
             }
             Self::Mkdir { path } => Value::json(&monitor.run(pool.mkdir(&PoolPath::new(&path)?)).await?),
             Self::Manifest { path } => Value::json(&monitor.run(pool.stat(&PoolPath::new(&path)?)).await?),

@@ -89,6 +89,9 @@ def test_names(pool: rclonepool.Pool) -> None:
     assert pool.read_bytes("/c/one.txt") == b"1" and not pool.exists("/a/b")
     with pytest.raises(FileExistsError):
         pool.mv("/c/one.txt", "/a/two.bin")
+    pool.cp("/c", "/copy")
+    assert pool.read_bytes("/copy/one.txt") == pool.read_bytes("/c/one.txt")
+    pool.rm("/copy", recursive=True)
     pool.mv("/c/one.txt", "/a/two.bin", overwrite=True)
     assert pool.read_bytes("/a/two.bin") == b"1"
     with pytest.raises(rclonepool.InvalidArgumentError):

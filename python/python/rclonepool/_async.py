@@ -419,6 +419,10 @@ class AsyncPool:
         ends = {"source": _requests.path(source), "target": _requests.path(target)}
         return cast("reports.ChangeReport", await self._do("mv", **ends, overwrite=overwrite))
 
+    async def cp(self, source: PathLike, target: PathLike, *, overwrite: bool = False) -> "reports.ChangeReport":
+        ends = {"source": _requests.path(source), "target": _requests.path(target)}
+        return cast("reports.ChangeReport", await self._do("cp", **ends, overwrite=overwrite))
+
     async def mkdir(self, path: PathLike, *, exist_ok: bool = True) -> None:
         where = _requests.path(path)
         if not exist_ok and await self.exists(where):

@@ -385,6 +385,11 @@ class Pool:
         ends = {"source": _requests.path(source), "target": _requests.path(target)}
         return cast("reports.ChangeReport", self._do("mv", **ends, overwrite=overwrite))
 
+    def cp(self, source: PathLike, target: PathLike, *, overwrite: bool = False) -> "reports.ChangeReport":
+        """Copies a file or a whole directory, at once; no data is copied. `overwrite` lets a file replace a file."""
+        ends = {"source": _requests.path(source), "target": _requests.path(target)}
+        return cast("reports.ChangeReport", self._do("cp", **ends, overwrite=overwrite))
+
     def mkdir(self, path: PathLike, *, exist_ok: bool = True) -> None:
         """Makes an empty directory; those above it need not be there, and no file needs a directory that was made."""
         where = _requests.path(path)

@@ -169,13 +169,12 @@ class RclonePoolFileSystem(AbstractFileSystem):  # type: ignore[misc]  # fsspec 
         self.pool.write_bytes(where, b"")
 
     def cp_file(self, path1: str, path2: str, **kwargs: Any) -> None:
-        """Copies a file, or makes a directory like another."""
+        """Copies a file, whose data stays where it is, or makes a directory like another."""
         source, target = self._strip_protocol(path1), self._strip_protocol(path2)
         if self.pool.is_dir(source):
             self.pool.mkdir(target)
             return
-        with self.pool.open(source, "rb") as reader, self.pool.open(target, "wb") as writer:
-            shutil.copyfileobj(reader, writer, _COPY_BYTES)
+        self.pool.cp(source, target, overwrite=True)
 
     def get_file(self, rpath: str, lpath: Any, callback: Any = None, outfile: Any = None, **kwargs: Any) -> None:
         """Downloads a file, verified before it appears."""
