@@ -322,7 +322,7 @@ class AsyncPool:
             async with self.open(path, "wb", content_type=content_type) as target:
                 async for piece in source:
                     await target.write(piece)
-            zeros = dict.fromkeys(("unchanged", "resumed_bytes", "skipped", "failed"), 0)
+            zeros = dict.fromkeys(("unchanged", "resumed_bytes", "deduplicated_bytes", "skipped", "failed"), 0)
             return cast("reports.UploadReport", {"files": 1, "bytes": target.tell(), **zeros, "stale": False})
         request = _requests.request(
             "upload",

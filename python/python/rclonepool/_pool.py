@@ -272,7 +272,7 @@ class Pool:
             with self.open(path, "wb", content_type=content_type) as target:
                 shutil.copyfileobj(cast("Any", source), target, 1 << 20)
                 size = target.tell()
-            zeros = dict.fromkeys(("unchanged", "resumed_bytes", "skipped", "failed"), 0)
+            zeros = dict.fromkeys(("unchanged", "resumed_bytes", "deduplicated_bytes", "skipped", "failed"), 0)
             return cast("reports.UploadReport", {"files": 1, "bytes": size, **zeros, "stale": False})
         request = _requests.request(
             "upload",

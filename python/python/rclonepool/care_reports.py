@@ -400,6 +400,8 @@ class RebuildReport(TypedDict):
     crowded: int
     """Chunks whole again that survive fewer losses than their layout promises, as some of their shards share a
     remote or failure domain."""
+    twins: int
+    """Chunks that too few shards are left of, and for which others of the same content stand now."""
     commits: int
     """Corrupt copies of commits put anew and read back."""
     commits_failed: int

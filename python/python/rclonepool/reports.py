@@ -92,6 +92,17 @@ class Content(TypedDict, total=False):
     """A directory that exists without anything in it."""
 
 
+class Property(TypedDict):
+    """A WebDAV property of a file."""
+
+    namespace: str
+    """The namespace of its name; empty for none."""
+    name: str
+    """Its name in that."""
+    xml: str
+    """The whole element."""
+
+
 class ManifestEntry(TypedDict):
     """A version of what a path holds. Versions of a path are ordered by (stamp, rev, bytes)."""
 
@@ -109,6 +120,8 @@ class ManifestEntry(TypedDict):
     """Whether the file is executable."""
     content_type: NotRequired[str]
     """MIME type, where the writer knew one."""
+    properties: NotRequired[list[Property]]
+    """WebDAV properties."""
     content: Content
     """What the path holds."""
 
@@ -201,6 +214,10 @@ class PoolStatus(TypedDict):
     """Files."""
     bytes: int
     """Their bytes, before redundancy."""
+    unique_bytes: int
+    """Bytes of the files that are in different places, before compression and redundancy; small files that lie in the journal included."""
+    deduplicated_bytes: int
+    """Bytes of the files that need none, as others have the same content: the rest of ``bytes``."""
     trash_versions: int
     """Versions in the trash."""
     trash_bytes: int
@@ -251,6 +268,8 @@ class UploadReport(TypedDict):
     """Files that were there already."""
     resumed_bytes: int
     """Bytes an interrupted upload had stored before."""
+    deduplicated_bytes: int
+    """Bytes that were in the pool already, or came twice."""
     skipped: int
     """Symbolic links and special files left out."""
     failed: int
