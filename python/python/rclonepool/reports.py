@@ -8,6 +8,7 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 # As names of this module, too.
 from rclonepool.care_reports import *  # noqa: F403
 from rclonepool.care_reports import Redundancy, RemoteState
+from rclonepool.space_reports import *  # noqa: F403
 
 Killer: TypeAlias = Literal["deleted", "overwritten"]
 """What put a version into the trash."""
@@ -215,7 +216,8 @@ class PoolStatus(TypedDict):
     bytes: int
     """Their bytes, before redundancy."""
     unique_bytes: int
-    """Bytes of the files that are in different places, before compression and redundancy; small files that lie in the journal included."""
+    """Bytes of the files that are in different places, before compression and redundancy; those in the
+    journal included."""
     deduplicated_bytes: int
     """Bytes of the files that need none, as others have the same content: the rest of ``bytes``."""
     trash_versions: int
