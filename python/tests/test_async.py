@@ -21,11 +21,13 @@ def names(cls: type) -> dict[str, Any]:
 
 
 def test_it_has_what_pool_has() -> None:
-    assert set(names(Pool)) == set(names(AsyncPool))
+    # What the smaller parts are made from is there for programs that wait alone.
+    waiting_only = {"backend", "manifests", "config", "reconfigure"}
+    assert set(names(Pool)) - waiting_only == set(names(AsyncPool))
     for name, method in names(Pool).items():
-        other = names(AsyncPool)[name]
-        if not inspect.isfunction(method):
+        if not inspect.isfunction(method) or name in waiting_only:
             continue
+        other = names(AsyncPool)[name]
         assert other.__doc__, name
         if name == "open":
             continue
