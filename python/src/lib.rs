@@ -1,6 +1,6 @@
 //! The Python face of rclonepool: the extension module `rclonepool._rclonepool`.
 //!
-//! Thin: it converts arguments, calls `rclonepool-core` and turns errors into exceptions. Every operation is a [`task`],
+//! Thin: it converts arguments, calls `rclonepool-core` and turns errors into exceptions. Every operation is a task,
 //! which the package's Python side waits for in a thread or in an event loop. What Python users import stands in
 //! `python/rclonepool`, the types of this module in `_rclonepool.pyi`.
 
