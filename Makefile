@@ -1,9 +1,10 @@
 # `make demo` and `make test` fetch what they need (scripts/setup) and work on a fresh clone.
-.PHONY: help setup demo test bench torture fmt lint header clean
+.PHONY: help setup demo test test-python-full bench torture fmt lint header clean
 
 help:
 	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
 	@echo 'make test      everything that must hold before a change goes in'
+	@echo 'make test-python-full  the Python tests, with pandas and pyarrow, too'
 	@echo 'make lint      only the checks that run no test'
 	@echo 'make fmt       format all sources'
 	@echo 'make bench     speed, memory and requests against other tools'
@@ -20,6 +21,9 @@ demo:
 
 test:
 	scripts/test
+
+test-python-full:
+	scripts/test python_full
 
 lint:
 	scripts/test fmt shell ruff mypy deny clippy doc

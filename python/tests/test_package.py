@@ -2,6 +2,9 @@
 
 import importlib.metadata
 import importlib.resources
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import rclonepool
@@ -36,11 +39,26 @@ def test_canonical_paths() -> None:
 def test_bad_paths_raise_with_the_reason(path: str, why: str) -> None:
     with pytest.raises(rclonepool.RclonePoolError, match=why) as caught:
         rclonepool.check_path(path)
+    with pytest.raises(ValueError, match=why):
+        rclonepool.check_path(path)
     assert caught.value.kind == "invalid_argument"
     assert caught.value.retryable is False
-    assert type(caught.value).__module__ == "rclonepool"
+    assert type(caught.value) is rclonepool.InvalidArgumentError
 
 
 def test_wrong_types_are_type_errors() -> None:
     with pytest.raises(TypeError):
         rclonepool.check_path(b"/a")  # type: ignore[arg-type]
+
+
+def test_the_tutorial_does_what_it_says() -> None:
+    tutorial = Path(__file__).parents[2] / "examples/python/tutorial.py"
+    ran = subprocess.run([sys.executable, str(tutorial)], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines()[-1] == f"the sum of the squares is {sum(n * n for n in range(10_000))}"
+    assert "recoverable: True" in ran.stdout
+
+
+def test_fsspec_finds_it() -> None:
+    found = importlib.metadata.entry_points(group="fsspec.specs")
+    assert found["rclonepool"].value == "rclonepool.fsspec:RclonePoolFileSystem"
