@@ -4,14 +4,17 @@ use std::ffi::{CString, c_char};
 
 use rclonepool_core::{Error, ErrorKind};
 
+use crate::args::{c_text, pointer};
 use crate::castable::Castable;
 use crate::panic::guard_or;
 
-/// What a call returns: 0, or one negative code per kind of failure. Codes are never renumbered;
-/// later versions may add some.
+/// What a call returns: 0, one negative code per kind of failure, or, from iterators, 1 at the end. Codes are
+/// never renumbered; later versions may add some.
 #[repr(i32)]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum rclonepool_status {
+    /// There is no more: the end of a list. No failure.
+    End = 1,
     /// It worked.
     Ok = 0,
     /// The file or object is definitely not there.
@@ -97,10 +100,14 @@ pub(crate) struct Failure {
     status: rclonepool_status,
     retryable: bool,
     message: CString,
+    remote: Option<CString>,
+    path: Option<CString>,
+    hint: Option<CString>,
 }
 
 impl Castable for rclonepool_error {
     type Inner = Failure;
+    const KIND: &'static str = "error";
 }
 
 /// Hands `error` to the caller: the object through `err` (unless NULL), the code as the answer.
@@ -110,9 +117,14 @@ impl Castable for rclonepool_error {
 pub(crate) unsafe fn report(error: &Error, err: *mut *mut rclonepool_error) -> rclonepool_status {
     let status = rclonepool_status::from(error.kind());
     if !err.is_null() {
-        // Messages quote input escaped; should a NUL slip in all the same, it must not cut the text.
-        let message = CString::new(error.to_string().replace('\0', "\\0")).unwrap_or_default();
-        let handle = rclonepool_error::into_handle(Failure { status, retryable: error.is_retryable(), message });
+        let handle = rclonepool_error::into_handle(Failure {
+            status,
+            retryable: error.is_retryable(),
+            message: c_text(&error.to_string()),
+            remote: error.remote().map(c_text),
+            path: error.path().map(c_text),
+            hint: error.next_step().map(c_text),
+        });
         // SAFETY: not NULL; writable as promised by the caller.
         unsafe { err.write(handle) };
     }
@@ -153,6 +165,45 @@ pub unsafe extern "C" fn rclonepool_error_retryable(error: *const rclonepool_err
     guard_or(0, || {
         // SAFETY: promised by the caller.
         unsafe { rclonepool_error::inner(error) }.map_or(0, |failure| failure.retryable.into())
+    })
+}
+
+/// The remote it happened on, as the configuration names it; NULL where there is none. The text lives until the error is
+/// freed. Since 0.1.
+///
+/// # Safety
+/// `error` is NULL or an error that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rclonepool_error_remote(error: *const rclonepool_error) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        // SAFETY: promised by the caller.
+        pointer(unsafe { rclonepool_error::inner(error) }.and_then(|failure| failure.remote.as_ref()))
+    })
+}
+
+/// The path in the pool, the local path or the object it happened to; NULL where there is none. The text lives until the error is
+/// freed. Since 0.1.
+///
+/// # Safety
+/// `error` is NULL or an error that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rclonepool_error_path(error: *const rclonepool_error) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        // SAFETY: promised by the caller.
+        pointer(unsafe { rclonepool_error::inner(error) }.and_then(|failure| failure.path.as_ref()))
+    })
+}
+
+/// What to do about it; NULL where there is none. The text lives until the error is
+/// freed. Since 0.1.
+///
+/// # Safety
+/// `error` is NULL or an error that was not freed.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rclonepool_error_hint(error: *const rclonepool_error) -> *const c_char {
+    guard_or(std::ptr::null(), || {
+        // SAFETY: promised by the caller.
+        pointer(unsafe { rclonepool_error::inner(error) }.and_then(|failure| failure.hint.as_ref()))
     })
 }
 

@@ -1,25 +1,10 @@
 //! Pool paths.
 
-use std::ffi::{CStr, c_char};
+use std::ffi::c_char;
 
-use rclonepool_core::path::PoolPath;
-use rclonepool_core::{Error, ErrorKind, Result};
-
+use crate::args::pool_path;
 use crate::error::{rclonepool_error, rclonepool_status};
 use crate::panic::guard;
-
-/// Text that came from C.
-///
-/// # Safety
-/// `text` is NULL or points to a NUL-terminated string that stays as it is while the answer lives.
-unsafe fn text<'a>(name: &str, text: *const c_char) -> Result<&'a str> {
-    let bad = |why| Error::new(ErrorKind::InvalidArgument, format!("{name} {why}"));
-    if text.is_null() {
-        return Err(bad("is NULL"));
-    }
-    // SAFETY: not NULL; a string as promised by the caller.
-    unsafe { CStr::from_ptr(text) }.to_str().map_err(|_| bad("is not valid UTF-8"))
-}
 
 /// Checks that `path` can name a file or directory of a pool: absolute, components of 1 to 255
 /// bytes joined by "/", none of them "." or "..", at most 4,096 bytes in all, outside the reserved
@@ -34,11 +19,13 @@ pub unsafe extern "C" fn rclonepool_path_check(
     err: *mut *mut rclonepool_error,
 ) -> rclonepool_status {
     // SAFETY: promised by the caller.
-    unsafe { guard(err, || PoolPath::new(text("path", path)?).map(drop)) }
+    unsafe { guard(err, || pool_path("path", path).map(drop)) }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CStr;
+
     use super::*;
     use crate::error::{rclonepool_error_free, rclonepool_error_message};
 

@@ -28,7 +28,8 @@ fn generated_header() -> String {
     let bindings = cbindgen::Builder::new().with_crate(crate_dir).with_config(config).generate().unwrap();
     let mut text = Vec::new();
     bindings.write(&mut text);
-    String::from_utf8(text).unwrap()
+    // Rust's heading, in the words of Doxygen.
+    String::from_utf8(text).unwrap().replace(" * # Safety\n * ", " * @pre ")
 }
 
 /// With `RCLONEPOOL_BLESS=1` (`make header`) the header is written instead of compared.
