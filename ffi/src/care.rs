@@ -120,7 +120,7 @@ unsafe fn watch(pool: *const rclonepool_pool) -> Result<Task> {
 /// `pool` is a handle that was not freed; `callback` may be called with `userdata`;
 /// `report` is NULL or points to where a pointer may be written; `err` is NULL or points to where a pointer may be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rclonepool_status(
+pub unsafe extern "C" fn rclonepool_pool_status(
     pool: *const rclonepool_pool,
     callback: rclonepool_event_fn,
     userdata: *mut c_void,
@@ -131,13 +131,13 @@ pub unsafe extern "C" fn rclonepool_status(
     unsafe { run(pool, status, callback, userdata, report, err) }
 }
 
-/// Begins what `rclonepool_status` does; the arguments are copied. Since 0.1.
+/// Begins what `rclonepool_pool_status` does; the arguments are copied. Since 0.1.
 ///
 /// # Safety
 /// `pool` is a handle that was not freed; `op` can be written; `err` is NULL or points to
 /// where a pointer may be written.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rclonepool_status_start(
+pub unsafe extern "C" fn rclonepool_pool_status_start(
     pool: *const rclonepool_pool,
     op: *mut *mut rclonepool_op,
     err: *mut *mut rclonepool_error,

@@ -281,7 +281,7 @@ pub unsafe extern "C" fn rclonepool_entry_name(entry: *const rclonepool_entry) -
 /// # Safety
 /// `entry` is NULL or a handle that was not freed.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn rclonepool_entry_kind(entry: *const rclonepool_entry) -> rclonepool_entry_kind {
+pub unsafe extern "C" fn rclonepool_entry_get_kind(entry: *const rclonepool_entry) -> rclonepool_entry_kind {
     // SAFETY: promised by the caller.
     guard_or(rclonepool_entry_kind::None, || {
         unsafe { rclonepool_entry::inner(entry) }.map_or(rclonepool_entry_kind::None, |found| found.kind)

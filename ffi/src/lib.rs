@@ -14,6 +14,10 @@
 #![allow(unsafe_code, non_camel_case_types)] // unsafe: the boundary itself; names: they are C's
 
 mod args;
+mod args;
+mod args;
+mod care;
+mod care;
 mod care;
 mod castable;
 mod data;
@@ -41,8 +45,8 @@ mod writer;
 
 pub use care::{
     rclonepool_gc, rclonepool_gc_start, rclonepool_health, rclonepool_health_start, rclonepool_orphans,
-    rclonepool_orphans_start, rclonepool_status, rclonepool_status_start, rclonepool_verify, rclonepool_verify_start,
-    rclonepool_watch_start,
+    rclonepool_orphans_start, rclonepool_pool_status, rclonepool_pool_status_start, rclonepool_verify,
+    rclonepool_verify_start, rclonepool_watch_start,
 };
 pub use data::{
     rclonepool_buffer, rclonepool_buffer_data, rclonepool_buffer_free, rclonepool_buffer_size, rclonepool_get,
@@ -50,9 +54,9 @@ pub use data::{
 };
 pub use entry::{
     rclonepool_entry, rclonepool_entry_content_type, rclonepool_entry_executable, rclonepool_entry_free,
-    rclonepool_entry_kind, rclonepool_entry_link_target, rclonepool_entry_mtime_ns, rclonepool_entry_name,
-    rclonepool_entry_path, rclonepool_entry_size, rclonepool_list, rclonepool_list_free, rclonepool_list_next,
-    rclonepool_list_open, rclonepool_stat,
+    rclonepool_entry_get_kind, rclonepool_entry_kind, rclonepool_entry_link_target, rclonepool_entry_mtime_ns,
+    rclonepool_entry_name, rclonepool_entry_path, rclonepool_entry_size, rclonepool_list, rclonepool_list_free,
+    rclonepool_list_next, rclonepool_list_open, rclonepool_stat,
 };
 pub use error::{
     rclonepool_error, rclonepool_error_free, rclonepool_error_hint, rclonepool_error_message, rclonepool_error_path,
