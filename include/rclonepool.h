@@ -252,6 +252,219 @@ typedef int32_t rclonepool_log_level;
 #endif // __cplusplus
 
 /**
+ * What can be set. Whole numbers and flags (0 or 1) by `rclonepool_options_set_integer`, texts by
+ * `rclonepool_options_set_text`. An operation refuses what it has no use for. Later versions may add some.
+ */
+enum rclonepool_option
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Opening: threads of the pool; 2 if not set. A whole number from 1 to 256.
+   */
+  RCLONEPOOL_OPTION_WORKERS = 1,
+  /**
+   * Opening: rclone gets the environment of this process, without `RCLONE_*` but with `RCLONE_CONFIG*`, and `~`
+   * in the configuration is $HOME. A flag; without it nothing is read from the environment.
+   */
+  RCLONEPOOL_OPTION_INHERIT_ENV = 2,
+  /**
+   * Opening: one variable for rclone, "NAME=value". A text; each one set is added.
+   */
+  RCLONEPOOL_OPTION_ENV = 3,
+  /**
+   * Opening: the directory that `~` stands for at the beginning of paths in the configuration. A text.
+   */
+  RCLONEPOOL_OPTION_HOME = 4,
+  /**
+   * Uploading: even what is there already. Downloading: even what is there with the same size and time. Draining:
+   * even where files survive fewer losses afterwards. A flag.
+   */
+  RCLONEPOOL_OPTION_FORCE = 5,
+  /**
+   * Uploading: compare content by hashes even where size and modification time agree. A flag.
+   */
+  RCLONEPOOL_OPTION_CHECKSUM = 6,
+  /**
+   * Uploading: the modification time to record, in nanoseconds since 1970. A whole number.
+   */
+  RCLONEPOOL_OPTION_MTIME_NS = 7,
+  /**
+   * Uploading: the MIME type to record. A text.
+   */
+  RCLONEPOOL_OPTION_CONTENT_TYPE = 8,
+  /**
+   * Directories up and down: a glob pattern of files that are meant. A text; each one set is added.
+   */
+  RCLONEPOOL_OPTION_INCLUDE = 9,
+  /**
+   * Directories up and down: a glob pattern of what is left out. A text; each one set is added.
+   */
+  RCLONEPOOL_OPTION_EXCLUDE = 10,
+  /**
+   * Uploading directories: what to do with symbolic links, one of `rclonepool_links`.
+   */
+  RCLONEPOOL_OPTION_LINKS = 11,
+  /**
+   * Uploading, downloading, repairing: say what would be done, and do nothing. A flag.
+   */
+  RCLONEPOOL_OPTION_DRY_RUN = 12,
+  /**
+   * Listing, deleting: everything below, at any depth. A flag.
+   */
+  RCLONEPOOL_OPTION_RECURSIVE = 13,
+  /**
+   * Deleting: past the trash. A flag.
+   */
+  RCLONEPOOL_OPTION_PURGE = 14,
+  /**
+   * Renaming: a file may replace a file. A flag.
+   */
+  RCLONEPOOL_OPTION_OVERWRITE = 15,
+  /**
+   * Verifying, health, rebuilding, the trash: only this path and what lies below it. A text.
+   */
+  RCLONEPOOL_OPTION_PATH = 16,
+  /**
+   * Verifying: how closely, one of `rclonepool_level`.
+   */
+  RCLONEPOOL_OPTION_LEVEL = 17,
+  /**
+   * Verifying deeply: read only so many thousandths of a percent of the chunks, those that were not read for
+   * longest; 100000 is all. A whole number.
+   */
+  RCLONEPOOL_OPTION_SAMPLE = 18,
+  /**
+   * Verifying, health: how many files to name at most; 100 if not set. A whole number.
+   */
+  RCLONEPOOL_OPTION_LIST = 19,
+  /**
+   * Health: a remote to take for lost, by name. A text; each one set is added.
+   */
+  RCLONEPOOL_OPTION_LOST = 20,
+  /**
+   * Rebuilding: hold every shard against a listing, instead of going by what was found before. A flag.
+   */
+  RCLONEPOOL_OPTION_ALL = 21,
+  /**
+   * Rebuilding, orphans, freeing: go on where a remote looks as if it had lost its data. A flag.
+   */
+  RCLONEPOOL_OPTION_ACCEPT_LOSS = 22,
+  /**
+   * Orphans, freeing: how long an object without a record is left alone; emptying the trash: only what lies there
+   * for so long. Milliseconds, a whole number.
+   */
+  RCLONEPOOL_OPTION_MIN_AGE_MS = 23,
+  /**
+   * Draining: no other machine writes to the pool, so nothing need wait for one. A flag.
+   */
+  RCLONEPOOL_OPTION_ALONE = 24,
+  /**
+   * Restoring: this version, as the trash's listing names it. A text.
+   */
+  RCLONEPOOL_OPTION_VERSION = 25,
+  /**
+   * Restoring: to this path instead of its own. A text.
+   */
+  RCLONEPOOL_OPTION_TO = 26,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum rclonepool_option rclonepool_option;
+#else
+typedef int32_t rclonepool_option;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * What to do with symbolic links below a directory: values of `RCLONEPOOL_OPTION_LINKS`.
+ */
+enum rclonepool_links
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * Leave them out, and count them.
+   */
+  RCLONEPOOL_LINKS_SKIP = 0,
+  /**
+   * Store them as links.
+   */
+  RCLONEPOOL_LINKS_STORE = 1,
+  /**
+   * Store what they lead to.
+   */
+  RCLONEPOOL_LINKS_FOLLOW = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum rclonepool_links rclonepool_links;
+#else
+typedef int32_t rclonepool_links;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * How closely to verify: values of `RCLONEPOOL_OPTION_LEVEL`.
+ */
+enum rclonepool_level
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * That everything exists, by one listing per remote.
+   */
+  RCLONEPOOL_LEVEL_QUICK = 0,
+  /**
+   * Sizes, too, from the same listing.
+   */
+  RCLONEPOOL_LEVEL_DEFAULT = 1,
+  /**
+   * Every byte of every shard is read and held against its checksums.
+   */
+  RCLONEPOOL_LEVEL_DEEP = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum rclonepool_level rclonepool_level;
+#else
+typedef int32_t rclonepool_level;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
+ * From where `rclonepool_reader_seek` counts.
+ */
+enum rclonepool_whence
+#if defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+  : int32_t
+#endif // defined(__cplusplus) || __STDC_VERSION__ >= 202311L
+ {
+  /**
+   * From the beginning, as SEEK_SET.
+   */
+  RCLONEPOOL_WHENCE_SET = 0,
+  /**
+   * From where it is, as SEEK_CUR.
+   */
+  RCLONEPOOL_WHENCE_CURRENT = 1,
+  /**
+   * From the end, as SEEK_END.
+   */
+  RCLONEPOOL_WHENCE_END = 2,
+};
+#ifndef __cplusplus
+#if __STDC_VERSION__ >= 202311L
+typedef enum rclonepool_whence rclonepool_whence;
+#else
+typedef int32_t rclonepool_whence;
+#endif // __STDC_VERSION__ >= 202311L
+#endif // __cplusplus
+
+/**
  * Bytes that the library holds for you. Freed by `rclonepool_buffer_free`.
  */
 typedef struct rclonepool_buffer rclonepool_buffer;
@@ -429,21 +642,21 @@ extern "C" {
  * @pre `pool` is a handle that was not freed; `callback` may be called with `userdata`;
  * `report` is NULL or points to where a pointer may be written; `err` is NULL or points to where a pointer may be written.
  */
-rclonepool_status rclonepool_status(const struct rclonepool_pool *pool,
-                                    rclonepool_event_fn callback,
-                                    void *userdata,
-                                    struct rclonepool_report **report,
-                                    struct rclonepool_error **err);
+rclonepool_status rclonepool_pool_status(const struct rclonepool_pool *pool,
+                                         rclonepool_event_fn callback,
+                                         void *userdata,
+                                         struct rclonepool_report **report,
+                                         struct rclonepool_error **err);
 
 /**
- * Begins what `rclonepool_status` does; the arguments are copied. Since 0.1.
+ * Begins what `rclonepool_pool_status` does; the arguments are copied. Since 0.1.
  *
  * @pre `pool` is a handle that was not freed; `op` can be written; `err` is NULL or points to
  * where a pointer may be written.
  */
-rclonepool_status rclonepool_status_start(const struct rclonepool_pool *pool,
-                                          struct rclonepool_op **op,
-                                          struct rclonepool_error **err);
+rclonepool_status rclonepool_pool_status_start(const struct rclonepool_pool *pool,
+                                               struct rclonepool_op **op,
+                                               struct rclonepool_error **err);
 
 /**
  * Verifies that the remotes hold what the journal says, and notes what they do not; changes nothing. Options: `PATH`,
@@ -674,7 +887,7 @@ const char *rclonepool_entry_name(const struct rclonepool_entry *entry);
  *
  * @pre `entry` is NULL or a handle that was not freed.
  */
-rclonepool_entry_kind rclonepool_entry_kind(const struct rclonepool_entry *entry);
+rclonepool_entry_kind rclonepool_entry_get_kind(const struct rclonepool_entry *entry);
 
 /**
  * Its length in bytes; 0 for what is no file, and for NULL. Since 0.1.

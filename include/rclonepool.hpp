@@ -116,12 +116,26 @@ struct Done {};
 
 /** @cond (how it is done) */
 namespace detail {
-/** Makes a Result of a status and what was written on success. */
-template <typename T> Result<T> result(rclonepool_status status, rclonepool_error *error, T &&value) {
-    if (status < RCLONEPOOL_STATUS_OK) {
-        return Error(status, error);
-    }
-    return Result<T>(std::forward<T>(value));
+/** Calls C for success or failure. */
+template <typename Call, typename... Args> Result<Done> done(Call call, Args... args) {
+    rclonepool_error *error = nullptr;
+    auto status = call(args..., &error);
+    return status < RCLONEPOOL_STATUS_OK ? Result<Done>(Error(status, error)) : Done();
+}
+/** Calls C for a value. */
+template <typename T, typename Call, typename... Args> Result<T> fetch(Call call, Args... args) {
+    T value{};
+    rclonepool_error *error = nullptr;
+    auto status = call(args..., &value, &error);
+    return status < RCLONEPOOL_STATUS_OK ? Result<T>(Error(status, error)) : Result<T>(std::move(value));
+}
+/** Calls C for a handle, and gives its owner. Where part of the work failed C may give both handle and error. */
+template <typename T, typename Handle, typename Call, typename... Args> Result<T> make(Call call, Args... args) {
+    Handle *handle = nullptr;
+    rclonepool_error *error = nullptr;
+    auto status = call(args..., &handle, &error);
+    T owner(handle);
+    return status < RCLONEPOOL_STATUS_OK ? Result<T>(Error(status, error)) : Result<T>(std::move(owner));
 }
 } // namespace detail
 /** @endcond */
@@ -260,23 +274,17 @@ public:
     /** What it amounts to. */
     [[nodiscard]] rclonepool_status status() const { return rclonepool_report_status(report_); }
     /** A whole number, or a flag. */
-    Result<std::int64_t> integer(const char *place) const { return read<std::int64_t>(rclonepool_report_integer, place); }
+    Result<std::int64_t> integer(const char *place) const { return detail::fetch<std::int64_t>(rclonepool_report_integer, report_, place); }
     /** A number. */
-    Result<double> real(const char *place) const { return read<double>(rclonepool_report_real, place); }
+    Result<double> real(const char *place) const { return detail::fetch<double>(rclonepool_report_real, report_, place); }
     /** A text; NULL for null. */
-    Result<const char *> text(const char *place) const { return read<const char *>(rclonepool_report_text, place); }
+    Result<const char *> text(const char *place) const { return detail::fetch<const char *>(rclonepool_report_text, report_, place); }
     /** How many items a list has. */
-    Result<std::size_t> length(const char *place) const { return read<std::size_t>(rclonepool_report_length, place); }
+    Result<std::size_t> length(const char *place) const { return detail::fetch<std::size_t>(rclonepool_report_length, report_, place); }
     /** The handle for the C API. */
     [[nodiscard]] const rclonepool_report *capi() const { return report_; }
 
 private:
-    template <typename T, typename Call> Result<T> read(Call call, const char *place) const {
-        T value{};
-        rclonepool_error *error = nullptr;
-        auto status = call(report_, place, &value, &error);
-        return detail::result<T>(status, error, std::move(value));
-    }
     const rclonepool_report *report_;
 };
 
@@ -338,11 +346,11 @@ public:
     explicit List(rclonepool_list *list = nullptr) : list_(list) {}
     /** The next entry, which is lent until the next call; none at the end. */
     Result<std::optional<EntryView>> next() {
-        const rclonepool_entry *entry = nullptr;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_list_next(list_.get(), &entry, &error);
-        auto found = entry ? std::optional<EntryView>(EntryView(entry)) : std::nullopt;
-        return detail::result<std::optional<EntryView>>(status, error, std::move(found));
+        auto next = detail::fetch<const rclonepool_entry *>(rclonepool_list_next, list_.get());
+        if (!next) {
+            return std::move(next.error());
+        }
+        return *next ? std::optional<EntryView>(EntryView(*next)) : std::nullopt;
     }
     /** Goes through a list. */
     class Iterator {
@@ -421,24 +429,15 @@ public:
     [[nodiscard]] std::uint64_t size() const { return rclonepool_reader_size(reader_.get()); }
     /** Reads from the position, which moves on; 0 at the end. */
     Result<std::size_t> read(void *buffer, std::size_t size) {
-        std::size_t read = 0;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_reader_read(reader_.get(), buffer, size, &read, &error);
-        return detail::result<std::size_t>(status, error, std::move(read));
+        return detail::fetch<std::size_t>(rclonepool_reader_read, reader_.get(), buffer, size);
     }
     /** Reads from `offset` on; the position stays. */
     Result<std::size_t> pread(std::uint64_t offset, void *buffer, std::size_t size) const {
-        std::size_t read = 0;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_reader_pread(reader_.get(), offset, buffer, size, &read, &error);
-        return detail::result<std::size_t>(status, error, std::move(read));
+        return detail::fetch<std::size_t>(rclonepool_reader_pread, reader_.get(), offset, buffer, size);
     }
     /** Moves the position, and gives it. */
     Result<std::uint64_t> seek(std::int64_t offset, rclonepool_whence whence = RCLONEPOOL_WHENCE_SET) {
-        std::uint64_t at = 0;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_reader_seek(reader_.get(), offset, whence, &at, &error);
-        return detail::result<std::uint64_t>(status, error, std::move(at));
+        return detail::fetch<std::uint64_t>(rclonepool_reader_seek, reader_.get(), offset, whence);
     }
 
 private:
@@ -452,16 +451,11 @@ public:
     explicit Writer(rclonepool_writer *writer = nullptr) : writer_(writer) {}
     /** Writes bytes. */
     Result<Done> write(Bytes bytes) {
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_writer_write(writer_.get(), bytes.data(), bytes.size(), &error);
-        return detail::result<Done>(status, error, Done());
+        return detail::done(rclonepool_writer_write, writer_.get(), bytes.data(), bytes.size());
     }
     /** Stores what was written as the file. */
     Result<Report> commit() {
-        rclonepool_report *report = nullptr;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_writer_commit(writer_.get(), &report, &error);
-        return detail::result<Report>(status, error, Report(report));
+        return detail::make<Report, rclonepool_report>(rclonepool_writer_commit, writer_.get());
     }
     /** Gives up what was written. */
     void abort() { rclonepool_writer_abort(writer_.get()); }
@@ -501,28 +495,18 @@ public:
     /** Waits so many milliseconds at most (below 0: for ever), hands over events, and says whether it has ended. */
     Result<bool> wait(std::int64_t timeout_ms = -1, const OnEvent &on_event = nullptr) const {
         detail::Callback callback(on_event);
-        std::int32_t done = 0;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_op_wait(op_.get(), timeout_ms, callback.function(), &callback, &done, &error);
-        auto result = detail::result<bool>(status, error, done != 0);
+        auto userdata = static_cast<void *>(&callback);
+        auto done = detail::fetch<std::int32_t>(rclonepool_op_wait, op_.get(), timeout_ms, callback.function(), userdata);
         callback.rethrow();
-        return result;
+        return done ? Result<bool>(*done != 0) : Result<bool>(std::move(done.error()));
     }
     /** Asks it to stop. */
     void cancel() const { rclonepool_op_cancel(op_.get()); }
     /** Takes its report, once, when it has ended. */
-    Result<Report> take() const {
-        rclonepool_report *report = nullptr;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_op_take(op_.get(), &report, &error);
-        return detail::result<Report>(status, error, Report(report));
-    }
+    Result<Report> take() const { return detail::make<Report, rclonepool_report>(rclonepool_op_take, op_.get()); }
     /** Takes its plan, once, when it has ended. */
     Result<Plan> take_plan() const {
-        rclonepool_plan *plan = nullptr;
-        rclonepool_error *error = nullptr;
-        auto status = rclonepool_op_take_plan(op_.get(), &plan, &error);
-        return detail::result<Plan>(status, error, Plan(plan));
+        return detail::make<Plan, rclonepool_plan>(rclonepool_op_take_plan, op_.get());
     }
     /** The handle for the C API. */
     [[nodiscard]] const rclonepool_op *capi() const { return op_.get(); }
@@ -538,63 +522,62 @@ public:
     explicit Pool(rclonepool_pool *pool = nullptr) : pool_(pool) {}
     /** Opens the pool of a configuration file. */
     static Result<Pool> open(const std::string &config_file, const Options &options = Options()) {
-        return make<Pool, rclonepool_pool>(rclonepool_pool_open, config_file.c_str(), options.capi());
+        return detail::make<Pool, rclonepool_pool>(rclonepool_pool_open, config_file.c_str(), options.capi());
     }
     /** Opens the pool of a configuration in memory. */
     static Result<Pool> open_json(const std::string &config, const Options &options = Options()) {
-        return make<Pool, rclonepool_pool>(rclonepool_pool_open_json, config.c_str(), options.capi());
+        return detail::make<Pool, rclonepool_pool>(rclonepool_pool_open_json, config.c_str(), options.capi());
     }
     /** Makes the pool of a configuration in memory. */
     static Result<Report> init_json(const std::string &config, const Options &options = Options()) {
-        return make<Report, rclonepool_report>(rclonepool_init_json, config.c_str(), options.capi());
+        return detail::make<Report, rclonepool_report>(rclonepool_init_json, config.c_str(), options.capi());
     }
     /** Lists the remotes anew. */
-    Result<Done> refresh() const { return done(rclonepool_pool_refresh, capi()); }
+    Result<Done> refresh() const { return detail::done(rclonepool_pool_refresh, capi()); }
     /** Closes it, and says whether that went well. */
-    Result<Done> close() const { return done(rclonepool_pool_close, capi()); }
+    Result<Done> close() const { return detail::done(rclonepool_pool_close, capi()); }
 
     /** What lies at a path. */
     Result<Entry> stat(const std::string &path) const {
-        return make<Entry, rclonepool_entry>(rclonepool_stat, capi(), path.c_str());
+        return detail::make<Entry, rclonepool_entry>(rclonepool_stat, capi(), path.c_str());
     }
     /** What lies in a directory. */
     Result<List> list(const std::string &directory, const Options &options = Options()) const {
-        return make<List, rclonepool_list>(rclonepool_list_open, capi(), directory.c_str(), options.capi());
+        return detail::make<List, rclonepool_list>(rclonepool_list_open, capi(), directory.c_str(), options.capi());
     }
     /** Makes a directory. */
-    Result<Done> mkdir(const std::string &path) const { return done(rclonepool_mkdir, capi(), path.c_str()); }
+    Result<Done> mkdir(const std::string &path) const { return detail::done(rclonepool_mkdir, capi(), path.c_str()); }
     /** Deletes. */
     Result<Report> remove(const std::string &path, const Options &options = Options()) const {
-        return make<Report, rclonepool_report>(rclonepool_delete, capi(), path.c_str(), options.capi());
+        return detail::make<Report, rclonepool_report>(rclonepool_delete, capi(), path.c_str(), options.capi());
     }
     /** Moves. */
     Result<Report> rename(const std::string &from, const std::string &to, const Options &options = Options()) const {
-        return make<Report, rclonepool_report>(rclonepool_rename, capi(), from.c_str(), to.c_str(), options.capi());
+        return detail::make<Report, rclonepool_report>(rclonepool_rename, capi(), from.c_str(), to.c_str(), options.capi());
     }
     /** Brings back from the trash. */
     Result<Report> restore(const std::string &path, const Options &options = Options()) const {
-        return make<Report, rclonepool_report>(rclonepool_restore, capi(), path.c_str(), options.capi());
+        return detail::make<Report, rclonepool_report>(rclonepool_restore, capi(), path.c_str(), options.capi());
     }
     /** Where the shards of a file lie. */
     Result<Report> layout(const std::string &path) const {
-        return make<Report, rclonepool_report>(rclonepool_layout, capi(), path.c_str());
+        return detail::make<Report, rclonepool_report>(rclonepool_layout, capi(), path.c_str());
     }
     /** Stores bytes as a file. */
     Result<Report> put(const std::string &path, Bytes bytes, const Options &options = Options()) const {
-        return make<Report, rclonepool_report>(rclonepool_put, capi(), path.c_str(), bytes.data(), bytes.size(),
-                                               options.capi());
+        return detail::make<Report, rclonepool_report>(rclonepool_put, capi(), path.c_str(), bytes.data(), bytes.size(), options.capi());
     }
     /** Reads a whole file into memory. */
     Result<Buffer> get(const std::string &path) const {
-        return make<Buffer, rclonepool_buffer>(rclonepool_get, capi(), path.c_str());
+        return detail::make<Buffer, rclonepool_buffer>(rclonepool_get, capi(), path.c_str());
     }
     /** Opens a file for reading. */
     Result<Reader> reader(const std::string &path) const {
-        return make<Reader, rclonepool_reader>(rclonepool_reader_open, capi(), path.c_str());
+        return detail::make<Reader, rclonepool_reader>(rclonepool_reader_open, capi(), path.c_str());
     }
     /** Begins to write a file. */
     Result<Writer> writer(const std::string &path, const Options &options = Options()) const {
-        return make<Writer, rclonepool_writer>(rclonepool_writer_open, capi(), path.c_str(), options.capi());
+        return detail::make<Writer, rclonepool_writer>(rclonepool_writer_open, capi(), path.c_str(), options.capi());
     }
 
     /** Stores a local file or directory. */
@@ -605,8 +588,7 @@ public:
     /** Begins to store a local file or directory. */
     Result<Operation> start_upload(const std::string &local, const std::string &path,
                                    const Options &options = Options()) const {
-        return make<Operation, rclonepool_op>(rclonepool_upload_start, capi(), local.c_str(), path.c_str(),
-                                              options.capi());
+        return detail::make<Operation, rclonepool_op>(rclonepool_upload_start, capi(), local.c_str(), path.c_str(), options.capi());
     }
     /** Writes a file or directory of the pool to the local disk. */
     Result<Report> download(const std::string &path, const std::string &local, const Options &options = Options(),
@@ -616,8 +598,7 @@ public:
     /** Begins to write a file or directory of the pool to the local disk. */
     Result<Operation> start_download(const std::string &path, const std::string &local,
                                      const Options &options = Options()) const {
-        return make<Operation, rclonepool_op>(rclonepool_download_start, capi(), path.c_str(), local.c_str(),
-                                              options.capi());
+        return detail::make<Operation, rclonepool_op>(rclonepool_download_start, capi(), path.c_str(), local.c_str(), options.capi());
     }
     /** The pool at a glance. */
     Result<Report> status() const { return run(rclonepool_pool_status, nullptr); }
@@ -646,27 +627,15 @@ public:
         return run(rclonepool_plan_perform, on_event, plan.capi());
     }
     /** Watches over the pool, and tells by the operation's events. */
-    Result<Operation> start_watch() const { return make<Operation, rclonepool_op>(rclonepool_watch_start, capi()); }
+    Result<Operation> start_watch() const { return detail::make<Operation, rclonepool_op>(rclonepool_watch_start, capi()); }
     /** The handle for the C API. */
     [[nodiscard]] const rclonepool_pool *capi() const { return pool_.get(); }
 
 private:
-    template <typename Call, typename... Args> static Result<Done> done(Call call, Args... args) {
-        rclonepool_error *error = nullptr;
-        auto status = call(args..., &error);
-        return detail::result<Done>(status, error, Done());
-    }
-    template <typename T, typename Handle, typename Call, typename... Args>
-    static Result<T> make(Call call, Args... args) {
-        Handle *handle = nullptr;
-        rclonepool_error *error = nullptr;
-        auto status = call(args..., &handle, &error);
-        return detail::result<T>(status, error, T(handle));
-    }
     template <typename T = Report, typename Handle = rclonepool_report, typename Call, typename... Args>
     Result<T> run(Call call, const OnEvent &on_event, Args... args) const {
         detail::Callback callback(on_event);
-        auto made = make<T, Handle>(call, capi(), args..., callback.function(), static_cast<void *>(&callback));
+        auto made = detail::make<T, Handle>(call, capi(), args..., callback.function(), static_cast<void *>(&callback));
         callback.rethrow();
         return made;
     }

@@ -14,10 +14,6 @@
 #![allow(unsafe_code, non_camel_case_types)] // unsafe: the boundary itself; names: they are C's
 
 mod args;
-mod args;
-mod args;
-mod care;
-mod care;
 mod care;
 mod castable;
 mod data;
