@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use rclonepool_core::pool::Source;
 use rclonepool_core::{Error, ErrorKind, Result};
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::args::{bytes, check_out, pool_path};
 use crate::castable::Castable;
@@ -115,11 +116,18 @@ pub unsafe extern "C" fn rclonepool_writer_open(
             let options = upload_options(&Options::of(options, &STORING)?)?;
             let pipe = Arc::new(Pipe::default());
             let reader = PipeReader(pipe.clone());
-            // Whatever ends the upload wakes the writer, and the thread that waits for it.
+            // Whatever ends the upload wakes the writer.
             let end = PipeReader(pipe.clone());
             let feed = shared.start(task(async move |pool, monitor| {
-                let _end = end;
-                let done = pool.upload(Source::Stream(Box::new(reader)), &path, &options, &monitor).await?;
+                // The thread that waits for the writer knows of no cancellation but this.
+                let (cancelled, breaks) = (monitor.clone(), end.0.clone());
+                let _breaking = AbortOnDropHandle::new(tokio::spawn(async move {
+                    let _ = cancelled.run(std::future::pending::<Result<()>>()).await;
+                    breaks.break_off();
+                }));
+                let done = pool.upload(Source::Stream(Box::new(reader)), &path, &options, &monitor).await;
+                drop(end);
+                let done = done.map_err(|error| monitor.check().err().unwrap_or(error))?;
                 Report::new(&done).map(Outcome::Report)
             }))?;
             writer.write(rclonepool_writer::into_handle(Writer { feed, pipe, is_over: false }));

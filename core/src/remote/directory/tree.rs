@@ -26,7 +26,7 @@ impl Tree {
         let path = self.make_parents(name)?;
         let parent = path.parent().unwrap_or(&self.path);
         // Not named after the object: its name may be as long as the file system allows.
-        let partial = Partial(parent.join(format!("{:016x}{PARTIAL}", rand::random::<u64>())));
+        let mut partial = Partial(parent.join(format!("{:016x}{PARTIAL}", rand::random::<u64>())));
         if let Some(file) = link(body, &partial.0) {
             sync(file).map_err(failed)?;
         } else {
@@ -43,7 +43,7 @@ impl Tree {
             return Err(Error::new(ErrorKind::Cancelled, "the put was cancelled"));
         }
         std::fs::rename(&partial.0, &path).map_err(failed)?;
-        std::mem::forget(partial);
+        partial.0 = PathBuf::new();
         // Best effort: where a directory cannot be synced the rename is as durable as it gets.
         let _ = File::open(parent).and_then(|dir| sync(&dir));
         Ok(())
@@ -197,6 +197,10 @@ struct Partial(PathBuf);
 
 impl Drop for Partial {
     fn drop(&mut self) {
+        // It is whole, and has its own name.
+        if self.0.as_os_str().is_empty() {
+            return;
+        }
         let _ = std::fs::remove_file(&self.0);
     }
 }
