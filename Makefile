@@ -1,15 +1,19 @@
 # `make demo` and `make test` fetch what they need (scripts/setup) and work on a fresh clone.
-.PHONY: help setup demo test test-python-full bench torture fmt lint header clean
+.PHONY: help setup demo test test-c-full test-python-full bench torture fmt lint header abi reference install clean
 
 help:
 	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
 	@echo 'make test      everything that must hold before a change goes in'
 	@echo 'make test-python-full  the Python tests, with pandas and pyarrow, too'
+	@echo 'make test-c-full   what needs more time or tools of the C library: sanitizers, valgrind, fuzzing, abidiff, CMake, Doxygen'
 	@echo 'make lint      only the checks that run no test'
 	@echo 'make fmt       format all sources'
 	@echo 'make bench     speed, memory and requests against other tools'
 	@echo 'make torture   random operations on failing remotes: SEED=1 SEEDS=1000, or MINUTES=10'
+	@echo 'make install   the C and C++ library: PREFIX=/usr/local'
 	@echo 'make header    write include/rclonepool.h anew from ffi/src'
+	@echo 'make abi       write the baseline of the C ABI anew: only where it may break'
+	@echo 'make reference the reference of the C and C++ API, into target/reference'
 	@echo 'make setup     fetch the tools into .venv and .tools'
 	@echo 'make clean     remove all that was built or fetched'
 
@@ -24,6 +28,9 @@ test:
 
 test-python-full:
 	scripts/test python_full
+
+test-c-full:
+	scripts/test c-full
 
 lint:
 	scripts/test fmt shell ruff mypy deny clippy doc
@@ -42,6 +49,18 @@ torture:
 
 header:
 	RCLONEPOOL_BLESS=1 cargo test --all-features -p rclonepool-tests --test e2e header_is_that_of_the_sources
+
+abi:
+	scripts/setup c
+	cargo build --locked --workspace --all-features --lib --bins
+	RCLONEPOOL_BLESS=1 cargo test --locked --workspace --all-features --test e2e abi_is_that_of_the_baseline -- --ignored
+
+reference:
+	mkdir -p target/reference
+	RCLONEPOOL_REFERENCE=target/reference doxygen docs/Doxyfile
+
+install:
+	PREFIX="$(or $(PREFIX),/usr/local)" scripts/install
 
 clean:
 	rm -rf target .venv .tools
