@@ -23,10 +23,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* The version of this header; rclonepool_version_number() gives that of the library. */
+/** The version of this header; rclonepool_version_number() gives that of the library. */
 #define RCLONEPOOL_VERSION_MAJOR 0
+/** Its second part. */
 #define RCLONEPOOL_VERSION_MINOR 1
+/** Its third part. */
 #define RCLONEPOOL_VERSION_PATCH 0
+/** All of it: major * 1000000 + minor * 1000 + patch. */
 #define RCLONEPOOL_VERSION_NUMBER 1000
 
 /**

@@ -29,7 +29,7 @@
 
 namespace rclonepool {
 
-/** @cond (how it is done) */
+/** @cond detail */
 namespace detail {
 template <typename T, void (*Free)(T *)> struct Deleter {
     void operator()(T *handle) const noexcept { Free(handle); }
@@ -114,7 +114,7 @@ private:
 /** Nothing, where a Result is only success or failure. */
 struct Done {};
 
-/** @cond (how it is done) */
+/** @cond detail */
 namespace detail {
 /** Calls C for success or failure. */
 template <typename Call, typename... Args> Result<Done> done(Call call, Args... args) {
@@ -170,7 +170,7 @@ private:
  * call that was given the function. */
 using OnEvent = std::function<bool(const rclonepool_event &)>;
 
-/** @cond (how it is done) */
+/** @cond detail */
 namespace detail {
 /** Carries an OnEvent through C. */
 class Callback {

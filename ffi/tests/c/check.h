@@ -46,6 +46,7 @@ static void configure(char *text, size_t room, const char *scratch) {
     CHECK(length > 0 && (size_t)length < room);
 }
 
+#ifndef ONLY_CONFIGURE
 /* Makes and opens it. */
 static rclonepool_pool *open_pool(const char *scratch) {
     char config[4096], remote[1024];
@@ -61,5 +62,6 @@ static rclonepool_pool *open_pool(const char *scratch) {
     CHECK(pool != NULL);
     return pool;
 }
+#endif
 
 #endif

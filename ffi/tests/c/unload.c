@@ -1,5 +1,6 @@
 /* Loads the library, uses it, unloads it, twice over: no thread may be left. Usage: unload LIBRARY DIRECTORY */
 #define _DEFAULT_SOURCE
+#define ONLY_CONFIGURE
 #include "check.h"
 
 #include <dirent.h>
@@ -17,7 +18,9 @@ static int threads(void) {
 }
 
 /* A function of the library, by its name: ISO C has no cast from a pointer to data. */
-#define NEED(name) *(void **)&name = dlsym(library, "rclonepool_" #name), CHECK(name != NULL)
+#define NEED(name)                                                                                                     \
+    *(void **)&name = dlsym(library, "rclonepool_" #name);                                                             \
+    CHECK(name != NULL)
 
 int main(int argc, char **argv) {
     char config[4096];

@@ -27,7 +27,7 @@ fn pool(directory: &Path) -> PathBuf {
         "remotes": remotes, "redundancy_mode": "replication", "manifest_cache_dir": directory.join("cache"),
     });
     std::fs::write(&config, text.to_string()).unwrap();
-    run(Command::new(built::rclonepool()).arg("--config").arg(&config).arg("init"));
+    run(Command::new(built::rclonepool()).arg("--config").arg(&config).args(["init", "--yes"]));
     config
 }
 

@@ -57,8 +57,12 @@ fn arbitrary_calls() {
 fn loaded_and_unloaded_again_and_again() {
     let scratch = scratch();
     // It must not be linked with the library: `compile` links what it is given, and as needed only what is used.
-    let program =
-        compile(scratch.path(), "gcc", &["-std=gnu99", "-Wno-pedantic", "-Wl,--as-needed"], &[&source("unload.c")]);
+    let program = compile(
+        scratch.path(),
+        "gcc",
+        &["-std=gnu99", "-Wno-pedantic", "-Wl,--as-needed", "-ldl"],
+        &[&source("unload.c")],
+    );
     let pool = scratch.path().join("pool");
     for remote in ["", "a", "b", "c"] {
         std::fs::create_dir(pool.join(remote)).unwrap();
