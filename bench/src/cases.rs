@@ -1,5 +1,6 @@
 //! The benchmarks, one file each.
 
+mod capi;
 mod compression;
 mod cpu;
 mod dedup;
@@ -19,7 +20,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 14] = [
+pub const ALL: [&str; 15] = [
     "sum",
     "peers",
     "directories",
@@ -34,6 +35,7 @@ pub const ALL: [&str; 14] = [
     "scale",
     "health",
     "rebuild",
+    "capi",
 ];
 
 /// Runs one.
@@ -55,6 +57,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "listing" => listing::run(scale),
         "health" => health::run(scale),
         "rebuild" => rebuild::run(scale).await,
+        "capi" => capi::run(scale).await,
         "scale" => scale::run(scale),
         other => Err(format!("no benchmark {other}").into()),
     }

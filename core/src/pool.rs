@@ -28,7 +28,7 @@ mod transfer;
 mod tree;
 mod upload;
 
-pub use download::{DownloadOptions, DownloadReport, FileReader};
+pub use download::{DownloadOptions, DownloadReport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use init::init as make;
 pub use init::{Found, InitReport};

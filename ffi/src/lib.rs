@@ -21,7 +21,6 @@ mod entry;
 mod error;
 mod event;
 mod feed;
-mod file;
 mod log;
 mod namespace;
 mod op;

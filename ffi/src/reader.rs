@@ -4,16 +4,16 @@ use std::ffi::{c_char, c_void};
 use std::sync::Arc;
 
 use rclonepool_core::Result;
+use rclonepool_core::pool::FileHandle;
 
 use crate::args::{check_out, invalid, pool_path, room};
 use crate::castable::Castable;
 use crate::error::{rclonepool_error, rclonepool_status};
-use crate::file::File;
 use crate::panic::{guard, guard_or};
 use crate::pool::{rclonepool_pool, shared};
 use crate::shared::Shared;
 
-/// A file that is being read, as it was when it was opened. Several threads may call `rclonepool_reader_pread` at
+/// A file that is being read, as it was when it was opened, as long as the trash keeps it. Several threads may call `rclonepool_reader_pread` at
 /// once; `_read` and `_seek` move its position and are for one thread at a time. Freed by `rclonepool_reader_free`.
 pub struct rclonepool_reader {
     _private: [u8; 0],
@@ -22,7 +22,7 @@ pub struct rclonepool_reader {
 /// What lies behind a [`rclonepool_reader`].
 pub(crate) struct Reader {
     shared: Arc<Shared>,
-    file: File,
+    file: Arc<FileHandle>,
     at: u64,
 }
 
@@ -52,7 +52,7 @@ impl Reader {
             return Ok(0);
         }
         let mut filled = 0;
-        for piece in call.block_on(self.file.read_at(&call, offset..end))? {
+        for piece in call.block_on(self.file.read_at(offset..end))? {
             room[filled..filled + piece.len()].copy_from_slice(&piece);
             filled += piece.len();
         }
@@ -94,7 +94,7 @@ pub unsafe extern "C" fn rclonepool_reader_open(
             check_out("reader", reader)?;
             let (shared, path) = (shared(pool)?, pool_path("path", path)?);
             let call = shared.enter()?;
-            let file = File::open(&call, &path)?;
+            let file = call.open_file(&path)?;
             reader.write(rclonepool_reader::into_handle(Reader { shared: shared.clone(), file, at: 0 }));
             Ok(())
         })
