@@ -517,7 +517,7 @@ typedef struct rclonepool_plan rclonepool_plan;
 typedef struct rclonepool_pool rclonepool_pool;
 
 /**
- * A file that is being read, as it was when it was opened. Several threads may call `rclonepool_reader_pread` at
+ * A file that is being read, as it was when it was opened, as long as the trash keeps it. Several threads may call `rclonepool_reader_pread` at
  * once; `_read` and `_seek` move its position and are for one thread at a time. Freed by `rclonepool_reader_free`.
  */
 typedef struct rclonepool_reader rclonepool_reader;
