@@ -53,7 +53,7 @@ header:
 abi:
 	scripts/setup c
 	cargo build --locked --workspace --all-features --lib --bins
-	RCLONEPOOL_BLESS=1 cargo test --locked --workspace --all-features --test e2e abi_is_that_of_the_baseline -- --ignored
+	RCLONEPOOL_BLESS=1 cargo test --locked --workspace --all-features --test c_full abi_is_that_of_the_baseline
 
 reference:
 	mkdir -p target/reference

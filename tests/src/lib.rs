@@ -5,6 +5,8 @@
 #![allow(clippy::panic)] // the way a test fails
 
 pub mod built;
+#[cfg(unix)]
+pub mod c;
 pub mod cli;
 pub mod home;
 pub mod rclone;

@@ -110,6 +110,8 @@ static void test_operations(const rclonepool::Pool &pool, const std::string &scr
         auto watch = pool.start_watch();
         CHECK(watch.ok() && watch->wait(0).ok());
     }
+    // Whatever is still on its way to a slow remote is there then.
+    CHECK(pool.refresh().ok());
     CHECK(*pool.status()->integer("/complete_view") == 1 && pool.status()->real("/tolerated").ok());
     CHECK(pool.verify(rclonepool::Options().level(RCLONEPOOL_LEVEL_DEEP))->status() == RCLONEPOOL_STATUS_OK);
     CHECK(std::string(*pool.health()->text("/state")) == "healthy" && *pool.health()->length("/remotes") == 3);

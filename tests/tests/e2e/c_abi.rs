@@ -1,16 +1,15 @@
 //! The C ABI from the outside: the committed header, the exported symbols, programs in C and C++.
 //!
-//! What is ignored here takes long, or needs more tools: `make test-c-full` runs it, too.
+//! What takes long, or needs more tools, is in tests/c_full: `make test-c-full`.
 #![cfg(target_os = "linux")]
 
-mod baseline;
 mod documents;
 mod installed;
 mod programs;
 
-use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use rclonepool_tests::c::{compile, has, run};
 use rclonepool_tests::{built, repository, scratch};
 
 const HEADER: &str = "include/rclonepool.h";
@@ -65,55 +64,6 @@ fn symbols_are_those_listed() {
     assert_eq!(exported, listed.lines().collect::<Vec<_>>(), "ffi/symbols.txt names what the library exports");
 }
 
-/// Whether a program is there to be run; says so loudly where it is not, as then something is not tested.
-#[allow(clippy::print_stderr)] // the way a test speaks
-fn has(program: &str) -> bool {
-    let found = Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success());
-    if !found {
-        eprintln!("NOT TESTED: {program} is not installed (scripts/setup c)");
-    }
-    found
-}
-
-/// Runs a command to its end, which must be good; gives back what it printed.
-fn run(command: &mut Command) -> String {
-    let output = command.output().unwrap_or_else(|e| panic!("{command:?}: {e}"));
-    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-    assert!(
-        output.status.success(),
-        "{command:?}: {}\n{}{}",
-        output.status,
-        text(&output.stdout),
-        text(&output.stderr)
-    );
-    text(&output.stdout)
-}
-
-/// The name by which the dynamic linker looks for the library, as ffi/build.rs makes it.
-fn soname() -> String {
-    let (major, minor) = (env!("CARGO_PKG_VERSION_MAJOR"), env!("CARGO_PKG_VERSION_MINOR"));
-    if major == "0" { format!("librclonepool.so.0.{minor}") } else { format!("librclonepool.so.{major}") }
-}
-
-/// Compiles sources, their first warning being an error, and links them with the library.
-fn compile(directory: &Path, compiler: &str, flags: &[&str], sources: &[&Path]) -> PathBuf {
-    let (library, program) = (built::library(), directory.join("program"));
-    let linked = directory.join(soname());
-    if !linked.exists() {
-        std::os::unix::fs::symlink(&library, &linked).unwrap();
-    }
-    run(Command::new(compiler)
-        .args(flags)
-        .args(["-g", "-pthread", "-pedantic", "-Wall", "-Wextra", "-Werror", "-I"])
-        .arg(repository::root().join("include"))
-        .args(sources)
-        .arg(&library)
-        .arg(format!("-Wl,-rpath,{}", directory.display()))
-        .arg("-o")
-        .arg(&program));
-    program
-}
-
 #[test]
 fn c_example_compiles_without_a_warning_and_runs() {
     let scratch = scratch();
@@ -142,22 +92,23 @@ fn headers_suit_all_standards_and_compilers() {
     };
     let (c, cpp, wrapper) =
         (source("rclonepool.h", "c"), source("rclonepool.h", "cpp"), source("rclonepool.hpp", "cpp"));
-    for (compiler, standards, file) in [
-        ("gcc", ["c99", "c11", "c2x"], &c),
-        ("clang", ["c99", "c11", "c2x"], &c),
-        ("g++", ["c++11", "c++14", "c++20"], &cpp),
-        ("clang++", ["c++11", "c++14", "c++20"], &cpp),
-        ("g++", ["c++17", "c++20", "c++23"], &wrapper),
-        ("clang++", ["c++17", "c++20", "c++2b"], &wrapper),
+    let (no_exceptions, plain) = (["", "-fno-exceptions"], [""]);
+    for (compiler, standards, more, file) in [
+        ("gcc", ["c99", "c2x"], &plain[..], &c),
+        ("clang", ["c99", "c2x"], &plain, &c),
+        ("g++", ["c++11", "c++20"], &plain, &cpp),
+        ("clang++", ["c++11", "c++20"], &plain, &cpp),
+        ("g++", ["c++17", "c++20"], &no_exceptions, &wrapper),
+        ("clang++", ["c++17", "c++20"], &no_exceptions, &wrapper),
     ] {
         if !has(compiler) {
             continue;
         }
         for standard in standards {
-            for more in [&[][..], &["-fno-exceptions"]].iter().take(if file == &wrapper { 2 } else { 1 }) {
+            for more in more.iter().filter(|more| more.is_empty() || standard == standards[0]) {
                 run(Command::new(compiler)
                     .args(["-fsyntax-only", "-pedantic", "-Wall", "-Wextra", "-Werror", &format!("-std={standard}")])
-                    .args(*more)
+                    .args(Some(more).filter(|more| !more.is_empty()))
                     .arg("-I")
                     .arg(repository::root().join("include"))
                     .arg(file));

@@ -1,11 +1,9 @@
-//! The guide's programs run; the reference builds without a warning.
+//! The guide's programs run, and print what it says.
 
-use std::path::Path;
 use std::process::Command;
 
+use rclonepool_tests::c::{compile, run};
 use rclonepool_tests::{repository, scratch};
-
-use super::{compile, has, run};
 
 /// The code blocks of the guide in a language.
 fn programs(language: &str) -> Vec<String> {
@@ -45,19 +43,4 @@ fn c_program_of_the_guide() {
 #[test]
 fn cpp_program_of_the_guide() {
     try_program("cpp", "cpp", "g++", "-std=c++17");
-}
-
-#[test]
-#[ignore = "needs doxygen: make test-c-full"]
-fn reference_builds_without_a_warning() {
-    if !has("doxygen") {
-        return;
-    }
-    let scratch = scratch();
-    run(Command::new("doxygen")
-        .arg("docs/Doxyfile")
-        .env("RCLONEPOOL_REFERENCE", scratch.path())
-        .current_dir(repository::root()));
-    let page = |name: &str| scratch.path().join("html").join(Path::new(name)).exists();
-    assert!(page("rclonepool_8h.html") && page("rclonepool_8hpp.html"));
 }

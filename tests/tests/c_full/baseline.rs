@@ -3,9 +3,8 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
+use rclonepool_tests::c::{has, run, soname};
 use rclonepool_tests::{built, repository, scratch};
-
-use super::{has, run, soname};
 
 fn baseline() -> String {
     format!("ffi/abi/{}.x86_64.abi", soname())
@@ -36,7 +35,6 @@ fn compare(before: &Path) -> Output {
 
 /// With `RCLONEPOOL_BLESS=1` (`make abi`) the baseline is written first: for a version that may break the ABI.
 #[test]
-#[ignore = "needs abidiff: make test-c-full"]
 fn abi_is_that_of_the_baseline() {
     if !cfg!(target_arch = "x86_64") || !has("abidiff") {
         return;
