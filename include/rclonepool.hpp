@@ -555,6 +555,10 @@ public:
     Result<Report> rename(const std::string &from, const std::string &to, const Options &options = Options()) const {
         return detail::make<Report, rclonepool_report>(rclonepool_rename, capi(), from.c_str(), to.c_str(), options.capi());
     }
+    /** Copies. */
+    Result<Report> copy(const std::string &from, const std::string &to, const Options &options = Options()) const {
+        return detail::make<Report, rclonepool_report>(rclonepool_copy, capi(), from.c_str(), to.c_str(), options.capi());
+    }
     /** Brings back from the trash. */
     Result<Report> restore(const std::string &path, const Options &options = Options()) const {
         return detail::make<Report, rclonepool_report>(rclonepool_restore, capi(), path.c_str(), options.capi());

@@ -60,8 +60,8 @@ pub use error::{
 pub use event::{rclonepool_event, rclonepool_event_fn, rclonepool_event_kind};
 pub use log::{rclonepool_destroy_fn, rclonepool_log_fn, rclonepool_log_level, rclonepool_log_set};
 pub use namespace::{
-    rclonepool_delete, rclonepool_layout, rclonepool_mkdir, rclonepool_rename, rclonepool_restore, rclonepool_trash,
-    rclonepool_trash_empty,
+    rclonepool_copy, rclonepool_delete, rclonepool_layout, rclonepool_mkdir, rclonepool_rename, rclonepool_restore,
+    rclonepool_trash, rclonepool_trash_empty,
 };
 pub use op::{
     rclonepool_op, rclonepool_op_cancel, rclonepool_op_free, rclonepool_op_is_done, rclonepool_op_progress,

@@ -129,6 +129,30 @@ pub unsafe extern "C" fn rclonepool_rename(
     }
 }
 
+/// Copies a file or a whole directory as one operation; no data moves, as the copies share it. The report (which may
+/// be NULL) has "entries" and "stale". Fails as `rclonepool_rename`. Since 0.1.
+///
+/// # Safety
+/// As for `rclonepool_rename`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn rclonepool_copy(
+    pool: *const rclonepool_pool,
+    from: *const c_char,
+    to: *const c_char,
+    options: *const rclonepool_options,
+    report: *mut *mut rclonepool_report,
+    err: *mut *mut rclonepool_error,
+) -> rclonepool_status {
+    // SAFETY: promised by the caller.
+    unsafe {
+        reported(pool, report, err, |call| {
+            let overwrite = Options::of(options, &[Opt::Overwrite])?.flag(Opt::Overwrite);
+            let (from, to) = (pool_path("from", from)?, pool_path("to", to)?);
+            Report::new(&call.block_on(call.copy(&from, &to, overwrite))?)
+        })
+    }
+}
+
 /// What lies in the trash, by path, the newest version first: a report that is a list of objects with "path",
 /// "version", "size", "by", "left_ms" and more. Option: `PATH`. Since 0.1.
 ///

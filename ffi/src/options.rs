@@ -48,7 +48,7 @@ pub enum rclonepool_option {
     Recursive = 13,
     /// Deleting: past the trash. A flag.
     Purge = 14,
-    /// Renaming: a file may replace a file. A flag.
+    /// Renaming, copying: a file may replace a file. A flag.
     Overwrite = 15,
     /// Verifying, health, rebuilding, the trash: only this path and what lies below it. A text.
     Path = 16,

@@ -1,6 +1,7 @@
 /* NULL, wrong handles, bad text, impossible numbers: refused, never undefined. Usage: misuse DIRECTORY */
 #include "check.h"
 
+#include <stddef.h>
 #include <stdint.h>
 
 #define BAD "\xff/x"
@@ -35,6 +36,7 @@ static void test_null(const rclonepool_pool *pool) {
     INVALID(rclonepool_mkdir(pool, NULL, &error));
     INVALID(rclonepool_delete(pool, NULL, NULL, NULL, &error));
     INVALID(rclonepool_rename(pool, "/a", NULL, NULL, NULL, &error));
+    INVALID(rclonepool_copy(pool, NULL, "/a", NULL, NULL, &error));
     INVALID(rclonepool_trash(pool, NULL, NULL, &error));
     INVALID(rclonepool_restore(pool, NULL, NULL, NULL, &error));
     INVALID(rclonepool_put(pool, "/a", NULL, 1, NULL, NULL, &error));
@@ -162,11 +164,22 @@ static void test_text(rclonepool_pool *pool, const char *scratch) {
     rclonepool_report_free(report);
 }
 
+/* What callbacks are handed lies where programs that were compiled earlier look for it. */
+static void test_layout(void) {
+    CHECK(offsetof(rclonepool_event, struct_size) == 0 && offsetof(rclonepool_event, kind) == 4);
+    CHECK(offsetof(rclonepool_event, bytes_done) == 8 && offsetof(rclonepool_event, bytes_total) == 16);
+    CHECK(offsetof(rclonepool_event, items_done) == 24 && offsetof(rclonepool_event, items_total) == 32);
+    CHECK(offsetof(rclonepool_event, size) == 40 && offsetof(rclonepool_event, path) == 48);
+    CHECK(offsetof(rclonepool_event, text) == 48 + sizeof(void *));
+    CHECK(offsetof(rclonepool_event, json) == 48 + 2 * sizeof(void *));
+}
+
 int main(int argc, char **argv) {
     rclonepool_pool *pool;
 
     CHECK(argc == 2);
     pool = open_pool(argv[1]);
+    test_layout();
     test_null(pool);
     test_wrong_handles(pool);
     test_text(pool, argv[1]);

@@ -74,6 +74,8 @@ static void test_files(const rclonepool::Pool &pool) {
     CHECK(!pool.stat("/cpp/aborted"));
     CHECK(pool.rename("/cpp/written", "/cpp/moved").ok() && pool.remove("/cpp/moved").ok());
     CHECK(pool.restore("/cpp/moved").ok());
+    CHECK(pool.copy("/cpp/text", "/cpp/copy").ok() && pool.get("/cpp/copy")->text() == "hello");
+    CHECK(!pool.copy("/cpp/text", "/cpp/copy") && pool.copy("/cpp/text", "/cpp/copy", rclonepool::Options().overwrite()));
 }
 
 static void test_operations(const rclonepool::Pool &pool, const std::string &scratch) {
