@@ -322,7 +322,7 @@ enum rclonepool_option
    */
   RCLONEPOOL_OPTION_PURGE = 14,
   /**
-   * Renaming: a file may replace a file. A flag.
+   * Renaming, copying: a file may replace a file. A flag.
    */
   RCLONEPOOL_OPTION_OVERWRITE = 15,
   /**
@@ -1054,6 +1054,19 @@ rclonepool_status rclonepool_rename(const struct rclonepool_pool *pool,
                                     const struct rclonepool_options *options,
                                     struct rclonepool_report **report,
                                     struct rclonepool_error **err);
+
+/**
+ * Copies a file or a whole directory as one operation; no data moves, as the copies share it. The report (which may
+ * be NULL) has "entries" and "stale". Fails as `rclonepool_rename`. Since 0.1.
+ *
+ * @pre As for `rclonepool_rename`.
+ */
+rclonepool_status rclonepool_copy(const struct rclonepool_pool *pool,
+                                  const char *from,
+                                  const char *to,
+                                  const struct rclonepool_options *options,
+                                  struct rclonepool_report **report,
+                                  struct rclonepool_error **err);
 
 /**
  * What lies in the trash, by path, the newest version first: a report that is a list of objects with "path",

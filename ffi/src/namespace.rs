@@ -97,7 +97,11 @@ pub unsafe extern "C" fn rclonepool_delete(
     unsafe {
         reported(pool, report, err, |call| {
             let options = Options::of(options, &[Opt::Recursive, Opt::Purge])?;
-            let how = DeleteOptions { recursive: options.flag(Opt::Recursive), purge: options.flag(Opt::Purge) };
+            let how = DeleteOptions {
+                recursive: options.flag(Opt::Recursive),
+                purge: options.flag(Opt::Purge),
+                ..DeleteOptions::default()
+            };
             Report::new(&call.block_on(call.delete_with(&pool_path("path", path)?, &how))?)
         })
     }

@@ -30,6 +30,7 @@ pub(crate) fn upload_options(options: &Options) -> Result<UploadOptions> {
         filter: options.filter()?,
         links: options.links(),
         dry_run: options.flag(Opt::DryRun),
+        ..UploadOptions::default()
     })
 }
 
