@@ -52,7 +52,7 @@ function make(uPlot, box) {
     },
     axes: [
       { ...axis, size: 30, space: 70, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((time) => new Date(time * 1000).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" })) },
-      { ...axis, size: 74, space: 34, incs: steps, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((n) => (n ? `${bytes(n)}/s` : "0")) },
+      { ...axis, size: 74, space: 34, incrs: steps, values: (/** @type {any} */ _, /** @type {number[]} */ at) => at.map((n) => (n ? `${bytes(n)}/s` : "0")) },
     ],
     series: [{}, ...lines.map((line) => ({ label: line.label, stroke: colour(line.colour), width: line.fill ? 2 : 1, dash: line.fill ? undefined : [4, 3], fill: line.fill ? `${colour(line.colour)}22` : undefined, points: { show: false } }))],
   }, data([]), box);

@@ -23,22 +23,41 @@ def _coast(x: float, y: float) -> tuple[int, int, int]:
 
 def png(width: int = 320, height: int = 200, more: bytes = b"") -> bytes:
     """A picture; `more` is data no browser looks at."""
-    rows = b"".join(
-        b"\0" + b"".join(bytes(_coast(x / width, y / height)) for x in range(width)) for y in range(height)
-    )
+    rows = b"".join(b"\0" + b"".join(bytes(_coast(x / width, y / height)) for x in range(width)) for y in range(height))
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + chunk(b"IDAT", zlib.compress(rows)) + (chunk(b"raNd", more) if more else b"") + chunk(b"IEND", b"")
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + chunk(b"IDAT", zlib.compress(rows))
+        + (chunk(b"raNd", more) if more else b"")
+        + chunk(b"IEND", b"")
+    )
 
 
 def wav(seconds: int = 30, rate: int = 22050) -> bytes:
     """A tone, sampled with 16 bits."""
     period = [round(9000 * math.sin(2 * math.pi * i / 50)) for i in range(50)]
     data = struct.pack("<50h", *period) * (seconds * rate // 50)
-    head = struct.pack("<4sI4s4sIHHIIHH4sI", b"RIFF", 36 + len(data), b"WAVE", b"fmt ", 16, 1, 1, rate, rate * 2, 2, 16, b"data", len(data))
+    head = struct.pack(
+        "<4sI4s4sIHHIIHH4sI",
+        b"RIFF",
+        36 + len(data),
+        b"WAVE",
+        b"fmt ",
+        16,
+        1,
+        1,
+        rate,
+        rate * 2,
+        2,
+        16,
+        b"data",
+        len(data),
+    )
     return head + data
 
 
@@ -48,7 +67,8 @@ def pdf(text: str = "A page of the pool") -> bytes:
     objects = [
         b"<< /Type /Catalog /Pages 2 0 R >>",
         b"<< /Type /Pages /Kids [3 0 R] /Count 1 >>",
-        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R /Resources << /Font << /F1 5 0 R >> >> >>",
+        b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Contents 4 0 R "
+        b"/Resources << /Font << /F1 5 0 R >> >> >>",
         b"<< /Length %d >>\nstream\n%s\nendstream" % (len(stream), stream),
         b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>",
     ]
@@ -59,8 +79,10 @@ def pdf(text: str = "A page of the pool") -> bytes:
     table = b"".join(b"%010d 00000 n \n" % offset for offset in offsets)
     start = len(out)
     count = len(objects) + 1
-    return out + b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, table) + (
-        b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (count, start)
+    return (
+        out
+        + b"xref\n0 %d\n0000000000 65535 f \n%s" % (count, table)
+        + (b"trailer << /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n" % (count, start))
     )
 
 
@@ -82,7 +104,7 @@ ENCODE = """async ([width, height, frames, rate]) => {
   for (let at = 0; at < frames; at += 1) {
     const noise = paint.createImageData(width, height);
     for (let i = 0; i < noise.data.length; i += 4) {
-      noise.data[i] = Math.random() * 160; noise.data[i + 1] = (at * 255) / frames; noise.data[i + 2] = 120; noise.data[i + 3] = 255;
+      noise.data.set([Math.random() * 160, (at * 255) / frames, 120, 255], i);
     }
     paint.putImageData(noise, 0, 0);
     const frame = new VideoFrame(canvas, { timestamp: (at * 1e6) / rate });
@@ -112,7 +134,13 @@ def _element(name: int, data: bytes | int | float | str) -> bytes:
 def webm(page: Page, width: int = 640, height: int = 360, seconds: int = 20, rate: int = 10) -> bytes:
     """A video whose pictures the browser encodes (VP8), in a Matroska container with an index for seeking."""
     frames = page.evaluate(ENCODE, [width, height, seconds * rate, rate])
-    info = _element(0x1549A966, _element(0x2AD7B1, 1_000_000) + _element(0x4489, seconds * 1000.0) + _element(0x4D80, "t") + _element(0x5741, "t"))
+    info = _element(
+        0x1549A966,
+        _element(0x2AD7B1, 1_000_000)
+        + _element(0x4489, seconds * 1000.0)
+        + _element(0x4D80, "t")
+        + _element(0x5741, "t"),
+    )
     video = _element(0xE0, _element(0xB0, width) + _element(0xBA, height))
     track = _element(0xD7, 1) + _element(0x73C5, 1) + _element(0x83, 1) + _element(0x86, "V_VP8") + video
     tracks = _element(0x1654AE6B, _element(0xAE, track))

@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from playwright.sync_api import Browser, Page, sync_playwright
+
 from samples import pdf, png, wav, webm
 from served import ROOT, Served
 
@@ -23,8 +24,16 @@ def fill(served: Served) -> None:
     served.put("/holiday/notes.md", b"# The coast\n\nThree days of wind and one of sun.\n", "text/markdown")
     served.put("/holiday/harbour tone.wav", wav(5), "audio/wav")
     served.put("/papers/tax return 2025.pdf", pdf(), "application/pdf")
-    for name, size in (("holiday/coast walk.mkv", 9_400_000), ("backups/laptop-2026-11.tar", 6_200_000), ("backups/phone.zip", 2_900_000)):
-        served.put("/" + name, noise.randbytes(size), "video/x-matroska" if name.endswith("mkv") else "application/octet-stream")
+    for name, size in (
+        ("holiday/coast walk.mkv", 9_400_000),
+        ("backups/laptop-2026-11.tar", 6_200_000),
+        ("backups/phone.zip", 2_900_000),
+    ):
+        served.put(
+            "/" + name,
+            noise.randbytes(size),
+            "video/x-matroska" if name.endswith("mkv") else "application/octet-stream",
+        )
     for n in range(24):
         served.put(f"/music/{n + 1:02} track.flac", noise.randbytes(40_000 + n * 3000), "audio/flac")
     served.put("/old list.txt", b"gone")
@@ -100,7 +109,9 @@ def main() -> None:
     home = Path(tempfile.mkdtemp(prefix="rclonepool-ui."))
     served = Served(home)
     served.stop()
-    quotas = {str(remote): quota for remote, quota in zip(served.remotes, ("40MiB", "60MiB", "32MiB", "48MiB"), strict=True)}
+    quotas = {
+        str(remote): quota for remote, quota in zip(served.remotes, ("40MiB", "60MiB", "32MiB", "48MiB"), strict=True)
+    }
     served.set(remote_quotas=quotas)
     served.start()
     stop = threading.Event()
@@ -115,7 +126,12 @@ def main() -> None:
             client = threading.Thread(target=busy, args=(served, stop))
             client.start()
             only = sys.argv[1:]
-            for suffix, size, scheme in (("light", DESK, "light"), ("dark", DESK, "dark"), ("phone", PHONE, "light"), ("phone-dark", PHONE, "dark")):
+            for suffix, size, scheme in (
+                ("light", DESK, "light"),
+                ("dark", DESK, "dark"),
+                ("phone", PHONE, "light"),
+                ("phone-dark", PHONE, "dark"),
+            ):
                 if not only or suffix in only:
                     tour(browser, served, suffix, size, scheme)
             stop.set()

@@ -22,13 +22,21 @@ class Served:
     """A machine with a pool and a server that lives as long as it is wanted."""
 
     def __init__(
-        self, home: Path, *, redundancy: str = "parity:2+1", remotes: int = 4, users: dict[str, str] | None = None, **keys: Any
+        self,
+        home: Path,
+        *,
+        redundancy: str = "parity:2+1",
+        remotes: int = 4,
+        users: dict[str, str] | None = None,
+        **keys: Any,
     ) -> None:
         self.home = home
         self.remotes = [home / "remotes" / name for name in NAMES[:remotes]]
         for remote in self.remotes:
             remote.mkdir(parents=True)
-        self.run("init", "--yes", *(f"--remote={r}" for r in self.remotes), f"--redundancy={redundancy}", "--chunk-size=1M")
+        self.run(
+            "init", "--yes", *(f"--remote={r}" for r in self.remotes), f"--redundancy={redundancy}", "--chunk-size=1M"
+        )
         for name, password in (users or {}).items():
             self.run("user", "add", name, "--password-stdin", stdin=password + "\n")
         self.flags = ["--auth=basic,bearer"] if users else []
@@ -62,7 +70,7 @@ class Served:
 
     def start(self) -> None:
         """Starts the server, at the address it had before."""
-        args = [PROGRAM, "serve", "--json", f"--port={self.port}", *self.flags]
+        args = [str(PROGRAM), "serve", "--json", f"--port={self.port}", *self.flags]
         with (self.home / "serve.log").open("a") as log:
             self.process = subprocess.Popen(args, env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True)
         assert self.process.stdout
@@ -91,7 +99,9 @@ class Served:
 
     def api(self, method: str, path: str, body: Any = None) -> Any:
         data = None if body is None else json.dumps(body).encode()
-        return json.loads(self.ask(method, f".rclonepool/api/v1/{path}", data, **{"Content-Type": "application/json"}) or "null")
+        return json.loads(
+            self.ask(method, f".rclonepool/api/v1/{path}", data, **{"Content-Type": "application/json"}) or "null"
+        )
 
     def put(self, path: str, data: bytes, kind: str = "application/octet-stream") -> None:
         where = f".rclonepool/api/v1/files/{quote(path.lstrip('/'), safe='')}/content"

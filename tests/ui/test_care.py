@@ -5,6 +5,7 @@ import re
 import time
 
 from playwright.sync_api import Locator, Page, expect
+
 from served import Served
 from test_overview import Look
 
@@ -115,7 +116,9 @@ def test_orphans_are_listed(fresh: Served, look: Look) -> None:
     expect(orphans).to_contain_text("Nothing lies about that nobody needs.")
     fresh.api("DELETE", "files/a.bin")
     orphans.get_by_role("button", name="Look for them").click()
-    expect(orphans).to_contain_text(re.compile(r"\d objects? that nobody needs? \([1-9].*MiB\)|objects that nobody needs"))
+    expect(orphans).to_contain_text(
+        re.compile(r"\d objects? that nobody needs? \([1-9].*MiB\)|objects that nobody needs")
+    )
     expect(orphans.get_by_role("table")).to_contain_text("MiB")
     orphans.get_by_role("button", name="Free space").click()
     expect(orphans).to_contain_text(re.compile("freed"))

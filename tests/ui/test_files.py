@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
+
 from samples import webm
 from served import Served
 from test_overview import Look
@@ -264,7 +265,9 @@ def test_play_and_seek_by_ranges(pool: Served, look: Look, kind: str) -> None:
         path = "show/clip.webm"
         pool.put(path, webm(page, 320, 180), "video/webm")
     ranges: list[str] = []
-    page.on("request", lambda request: ranges.append(request.headers.get("range", "")) if "content" in request.url else None)
+    page.on(
+        "request", lambda request: ranges.append(request.headers.get("range", "")) if "content" in request.url else None
+    )
     page.goto(f"{pool.url}#/file/{path}")
     media = page.locator(kind)
     expect(media).to_be_visible()
@@ -291,7 +294,10 @@ def test_where_the_shards_lie_and_verify_and_rebuild(fresh: Served, look: Look) 
 
     # As drawn, so it lies.
     heads = page.locator(".shards thead th").all_inner_texts()[1:]
-    drawn = {name: page.locator(f".shards tbody td:nth-child({at + 2}) [data-shard]").count() for at, name in enumerate(heads)}
+    drawn = {
+        name: page.locator(f".shards tbody td:nth-child({at + 2}) [data-shard]").count()
+        for at, name in enumerate(heads)
+    }
     lying = {remote.name: len(fresh.shards(remote)) for remote in fresh.remotes}
     assert drawn == {name: count for name, count in lying.items() if count}
 

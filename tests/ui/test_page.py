@@ -1,4 +1,4 @@
-"""The page itself: signing in, colours, keyboard, narrow screens, a lost connection, and what it asks the network for."""
+"""The page itself: signing in, colours, keyboard, narrow screens, a lost connection, what it loads."""
 
 import os
 import re
@@ -6,8 +6,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
+from axe_playwright_python.sync_playwright import Axe  # type: ignore[import-untyped]
 from playwright.sync_api import Page, expect
+
 from served import Served
 from test_files import names, row
 from test_overview import Look
@@ -188,7 +189,9 @@ def violations(page: Page) -> list[str]:
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("phone", [False, True], ids=["desk", "phone"])
-def test_axe_finds_nothing(pool: Served, guarded: Served, fresh_damage: Served, look: Look, scheme: str, phone: bool) -> None:
+def test_axe_finds_nothing(
+    pool: Served, guarded: Served, fresh_damage: Served, look: Look, scheme: str, phone: bool
+) -> None:
     found = {}
     page = look(pool, phone=phone, color_scheme=scheme)
     for name, at in PAGES.items():
@@ -234,15 +237,19 @@ def test_first_paint_from_under_100_kb_and_nothing_inline(pool: Served, look: Lo
     page.locator("[data-health]").wait_for()
     # Of what the overview needs to stand; the chart's library, for one, comes later.
     parts: dict[str, int] = page.evaluate(
-        """() => Object.fromEntries([...performance.getEntriesByType("navigation"), ...performance.getEntriesByType("resource")]
-          .filter((it) => !it.name.includes("/api/")).map((it) => [it.name.replace(/.*[/]/, "") || "page", it.decodedBodySize]))"""
+        """() => Object.fromEntries(["navigation", "resource"].flatMap((kind) => performance.getEntriesByType(kind))
+          .filter((it) => !it.name.includes("/api/"))
+          .map((it) => [it.name.replace(/.*[/]/, "") || "page", it.decodedBodySize]))"""
     )
     late = {"chart.js", "uplot.js", "uplot.css", "tray.js", "uploads.js", "icon.svg"}
     total = sum(size for name, size in parts.items() if name not in late)
     assert {"app.js", "app.css", "preact.js", "overview.js"} <= parts.keys(), parts
     assert 40_000 < total < 100_000, (total, parts)
     # They are asked for only once the overview is there.
-    source = page.request.get(f"{pool.url}.rclonepool/ui/app.js").text() + page.request.get(f"{pool.url}.rclonepool/ui/overview.js").text()
+    source = (
+        page.request.get(f"{pool.url}.rclonepool/ui/app.js").text()
+        + page.request.get(f"{pool.url}.rclonepool/ui/overview.js").text()
+    )
     assert not re.search(r"^import .*(chart|tray|uploads)[.]js", source, re.MULTILINE)
     policy = page.request.get(pool.url, headers={"Accept": "text/html"}).headers["content-security-policy"]
     assert "default-src 'none'" in policy and "script-src 'self';" in policy and "unsafe" not in policy
@@ -252,7 +259,7 @@ def test_first_paint_from_under_100_kb_and_nothing_inline(pool: Served, look: Lo
 def test_what_is_stored_cannot_act_for_who_looks_at_it(pool: Served, look: Look) -> None:
     """A file that is a page must not be able to use the session of who opens it."""
     page = look(pool)
-    trap = b"<script>document.title = 'caught'; fetch('/.rclonepool/api/v1/me').then(() => document.title = 'caught')</script>"
+    trap = b"<script>fetch('/.rclonepool/api/v1/me').then(() => document.title = 'caught')</script>"
     pool.put("/trap/page.html", trap, "text/html")
     pool.put("/trap/<img src=x onerror=alert(1)>.txt", b"<b>x</b>", "text/plain")
     other = page.context.new_page()
@@ -279,7 +286,11 @@ def test_ten_thousand_entries_scroll_and_search_without_freezing(make: Callable[
     page.evaluate(
         """() => {
           window.worst = 0; let last = performance.now();
-          const tick = (now) => { window.worst = Math.max(window.worst, now - last); last = now; requestAnimationFrame(tick); };
+          const tick = (now) => {
+            window.worst = Math.max(window.worst, now - last);
+            last = now;
+            requestAnimationFrame(tick);
+          };
           requestAnimationFrame(tick);
         }"""
     )
