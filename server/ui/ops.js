@@ -20,6 +20,7 @@ export async function remove(entries) {
     ${entries.length > 1 && html`<ul class="names">${entries.slice(0, 8).map((one) => html`<li>${one.name}</li>`)}${entries.length > 8 && html`<li>and ${entries.length - 8} more</li>`}</ul>`}
     <p class="quiet">Files go to the trash, and can be restored from there for a while.</p>`;
   if (!(await confirm(`Delete ${what}?`, text, "Delete", { danger: true }))) return [];
+  const since = Date.now();
   const gone = [];
   for (const one of entries) {
     try {
@@ -31,22 +32,24 @@ export async function remove(entries) {
     }
   }
   if (gone.length) {
-    say(`Deleted ${gone.length === 1 ? `“${nameOf(gone[0])}”` : plural(gone.length, "item")}.`, { action: { label: "Undo", run: () => undo(gone, new Set(entries.filter((one) => one.kind === "directory").map((one) => one.path))) } });
+    say(`Deleted ${gone.length === 1 ? `“${nameOf(gone[0])}”` : plural(gone.length, "item")}.`, { action: { label: "Undo", run: () => undo(gone, since) } });
     changed();
   }
   return gone;
 }
 
-/** @param {string[]} paths @param {Set<string>} folders those of them that were folders */
-async function undo(paths, folders) {
+/** @param {string[]} paths @param {number} since when they were deleted, in milliseconds since 1970 */
+async function undo(paths, since) {
+  const age = (Date.now() - since) / 1000 + 1;
   try {
+    let last = "";
     for (const path of paths) {
-      const { paths: back } = await post("trash/restore", { path });
-      // A folder that was made comes back by itself; asked again, what lay in it does, if anything did.
-      if (back.length === 1 && back[0] === path && folders.has(path)) {
-        await post("trash/restore", { path }).catch((problem) => {
-          if (problem.status !== 404) throw problem;
-        });
+      // A folder comes back with what was deleted along with it, and with nothing that was gone before.
+      const { versions } = await get(`trash${query({ path })}`);
+      for (const one of versions.filter((/** @type {any} */ it) => it.age_seconds <= age)) {
+        // By path, the newest first.
+        if (one.path !== last) await post("trash/restore", { path: one.path, version: one.version });
+        last = one.path;
       }
     }
     say("Restored.");
