@@ -32,7 +32,9 @@ pub fn router(app: &Arc<App>) -> Router {
 async fn asset(State(app): State<Arc<App>>, Path(name): Path<String>, headers: HeaderMap) -> Response {
     match Assets::get(&name).filter(|_| app.config().enable_webui && name != "index.html") {
         Some(file) => answer(&file, &headers, &name, None),
-        None => Problem::new(StatusCode::NOT_FOUND, "no_such_address", "there is nothing at this address").into_response(),
+        None => {
+            Problem::new(StatusCode::NOT_FOUND, "no_such_address", "there is nothing at this address").into_response()
+        }
     }
 }
 
