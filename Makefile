@@ -1,11 +1,13 @@
 # `make demo` and `make test` fetch what they need (scripts/setup) and work on a fresh clone.
-.PHONY: help setup demo test test-c-full test-python-full bench torture fmt lint header abi reference install clean
+.PHONY: help setup demo test test-c-full test-python-full test-ui screenshots bench torture fmt lint header abi reference install clean
 
 help:
 	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
 	@echo 'make test      everything that must hold before a change goes in'
 	@echo 'make test-python-full  the Python tests, with pandas and pyarrow, too'
 	@echo 'make test-c-full   what needs more time or tools of the C library: sanitizers, valgrind, fuzzing, abidiff, CMake, Doxygen'
+	@echo 'make test-ui   only the web page, in a browser'
+	@echo 'make screenshots   pictures of the web page into target/screenshots; two of them into docs'
 	@echo 'make lint      only the checks that run no test'
 	@echo 'make fmt       format all sources'
 	@echo 'make bench     speed, memory and requests against other tools'
@@ -31,6 +33,13 @@ test-python-full:
 
 test-c-full:
 	scripts/test c-full
+
+test-ui:
+	scripts/test ui
+
+screenshots: setup
+	cargo build --locked --workspace --all-features --bin rclonepool
+	.venv/bin/python tests/ui/screenshots.py
 
 lint:
 	scripts/test fmt shell ruff mypy deny clippy doc

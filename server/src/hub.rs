@@ -24,12 +24,20 @@ pub enum Topic {
     Health,
     /// Shards that are moved: rebalancing and draining.
     Rebalance,
+    /// How fast bytes come and go, every other second.
+    Throughput,
 }
 
 impl Topic {
     /// Every topic.
-    pub const ALL: [Self; 5] =
-        [Self::UploadProgress, Self::DownloadProgress, Self::Verification, Self::Health, Self::Rebalance];
+    pub const ALL: [Self; 6] = [
+        Self::UploadProgress,
+        Self::DownloadProgress,
+        Self::Verification,
+        Self::Health,
+        Self::Rebalance,
+        Self::Throughput,
+    ];
 
     /// Its name.
     pub fn as_str(self) -> &'static str {
@@ -39,6 +47,7 @@ impl Topic {
             Self::Verification => "verification",
             Self::Health => "health",
             Self::Rebalance => "rebalance",
+            Self::Throughput => "throughput",
         }
     }
 }

@@ -22,8 +22,10 @@ mod routes;
 mod server;
 pub mod status;
 mod tenant;
+mod throughput;
 mod tls;
 mod transfer;
+mod ui;
 mod ws;
 
 pub use api::document;

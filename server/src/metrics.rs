@@ -82,6 +82,12 @@ impl Counts {
         self.transferred.get_or_create(&Direction { direction }).inc_by(bytes);
     }
 
+    /// Bytes of files that came and went so far.
+    pub fn transferred_so_far(&self) -> (u64, u64) {
+        let of = |direction| self.transferred.get_or_create(&Direction { direction }).get();
+        (of("upload"), of("download"))
+    }
+
     /// Shards were healed.
     pub fn healed(&self, shards: u64, failed: u64) {
         self.healed.inc_by(shards);

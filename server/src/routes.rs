@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderValue, Method, StatusCode, header};
 use axum::middleware::{Next, from_fn, from_fn_with_state};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::json;
@@ -19,6 +19,7 @@ use crate::front::{Client, Front, front};
 use crate::guard::{Guard, guard};
 use crate::metrics;
 use crate::problem::Problem;
+use crate::ui;
 use crate::ws;
 
 /// What belongs to the server lies below this path of the pool's own address; no pool path begins so.
@@ -31,9 +32,9 @@ pub struct Mount(pub &'static str);
 /// WebDAV, the page, and everything else below the reserved path.
 pub fn serve(front_of: Front) -> Router {
     let app = front_of.app.clone();
-    let own = own(&app, Mount(RESERVED)).fallback(nothing);
+    let own = own(&app, Mount(RESERVED)).merge(ui::router(&app)).fallback(nothing);
     let guarded = from_fn_with_state(Guard { app: app.clone(), face: "webdav" }, guard);
-    let files = dav::router().layer(from_fn(outside)).layer(guarded).layer(from_fn_with_state(app, page));
+    let files = dav::router().layer(from_fn(outside)).layer(guarded).layer(from_fn_with_state(app, ui::page));
     let router = Router::new().nest(RESERVED, own).fallback_service(files);
     finish(router, front_of)
 }
@@ -117,19 +118,4 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 async fn scrape(who: Who) -> Result<Response, Problem> {
     let text = metrics::render(&who.tenant).await?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
-}
-
-/// The page for people, where a browser asks for `/`.
-async fn page(State(app): State<Arc<App>>, request: Request, next: Next) -> Response {
-    let accepts = request.headers().get(header::ACCEPT).and_then(|accept| accept.to_str().ok());
-    let is_root = request.uri().path() == "/";
-    let is_page =
-        is_root && *request.method() == Method::GET && accepts.is_some_and(|accept| accept.contains("text/html"));
-    if !is_page || !app.config().enable_webui {
-        return next.run(request).await;
-    }
-    let mut response = Html(include_str!("page.html")).into_response();
-    let policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'";
-    response.headers_mut().insert(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(policy));
-    response
 }

@@ -16,6 +16,7 @@ use crate::hub::{Hub, Topic};
 use crate::jobs::Jobs;
 use crate::metrics::Counts;
 use crate::principal::Quota;
+use crate::throughput::Throughput;
 
 /// How long what remotes tell of themselves is believed.
 const GLANCE_AGE: Duration = Duration::from_secs(15);
@@ -31,6 +32,8 @@ pub struct Tenant {
     pub jobs: Jobs,
     /// What is counted.
     pub counts: Counts,
+    /// How fast bytes came and went of late.
+    pub throughput: Throughput,
     glance: tokio::sync::Mutex<Option<(Instant, Arc<Glance>)>>,
     health: Mutex<Option<Health>>,
     quotas: Mutex<Vec<Weak<Quota>>>,
@@ -77,6 +80,7 @@ impl Tenant {
             jobs: Jobs::new(hub.clone()),
             hub,
             counts: Counts::default(),
+            throughput: Throughput::default(),
             glance: tokio::sync::Mutex::default(),
             health: Mutex::default(),
             quotas: Mutex::default(),
@@ -154,7 +158,7 @@ impl Tenant {
         let (pool, config) = (self.pool(), self.config());
         let stop = CancellationToken::new();
         let monitor = Monitor::new(self.listener(), stop.clone());
-        let mut tasks = vec![pool.start_healing(&monitor), self.syncing()];
+        let mut tasks = vec![pool.start_healing(&monitor), self.syncing(), crate::throughput::sampling(self)];
         if config.auto_rebalance {
             let every = Duration::from_secs(config.health_check_interval.max(1));
             let balancing =
@@ -192,7 +196,11 @@ impl Tenant {
                         object.remove("message_type");
                     }
                     tracing::info!("the pool's health: {data}");
-                    tenant.hub.tell(Topic::Health, data);
+                    // Who hears of it asks for more, and must not be told how it was before.
+                    tokio::spawn(async move {
+                        tenant.forget_glance().await;
+                        tenant.hub.tell(Topic::Health, data);
+                    });
                 }
                 Event::Healed { shards, failed, .. } => tenant.counts.healed(*shards, *failed),
                 Event::Notice { message } => {

@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,8 @@ const IDLE_MAX: Duration = Duration::from_secs(120);
 
 /// A transfer that is under way.
 struct Transfer {
+    /// Tells it from others of the same file.
+    id: u64,
     tenant: Arc<Tenant>,
     topic: Topic,
     path: String,
@@ -34,7 +37,9 @@ struct Transfer {
 
 impl Transfer {
     fn new(tenant: Arc<Tenant>, topic: Topic, path: String, total: Option<u64>) -> Self {
-        let transfer = Self { tenant, topic, path, total, bytes: 0, told: Instant::now(), is_over: false };
+        static LAST: AtomicU64 = AtomicU64::new(0);
+        let id = LAST.fetch_add(1, Relaxed);
+        let transfer = Self { id, tenant, topic, path, total, bytes: 0, told: Instant::now(), is_over: false };
         transfer.tell("started", None);
         transfer
     }
@@ -54,7 +59,8 @@ impl Transfer {
 
     fn tell(&self, state: &str, error: Option<&str>) {
         let data = json!({
-            "path": self.path, "state": state, "bytes": self.bytes, "bytes_total": self.total, "error": error,
+            "id": self.id, "path": self.path, "state": state, "bytes": self.bytes, "bytes_total": self.total,
+            "error": error,
         });
         self.tenant.hub.tell(self.topic, data);
     }

@@ -117,6 +117,9 @@ pub struct ShardMap {
     /// Its chunks in order, each with the shards that it is stored in.
     #[schema(value_type = Vec<Object>)]
     pub chunks: Vec<ChunkStat>,
+    /// Shards that are known to be damaged: chunk, place (index, copy, remote's id) and damage.
+    #[schema(value_type = Vec<Object>)]
+    pub damaged: Vec<rclonepool_core::index::Finding>,
 }
 
 /// What is to be told of a file.
@@ -231,7 +234,10 @@ async fn shards(who: &Who, path: &PoolPath) -> Result<ShardMap, Problem> {
     for shard in stat.chunks.iter_mut().flat_map(|chunk| &mut chunk.shards) {
         shard.remote = rclonepool_core::config::redact_remote(&shard.remote);
     }
-    Ok(ShardMap { file: FileInfo::of(&stat.entry), chunks: stat.chunks })
+    let mut damaged = who.principal.pool.journal().index().findings()?;
+    let chunks: std::collections::BTreeSet<_> = stat.chunks.iter().map(|chunk| chunk.chunk).collect();
+    damaged.retain(|finding| chunks.contains(&finding.chunk));
+    Ok(ShardMap { file: FileInfo::of(&stat.entry), chunks: stat.chunks, damaged })
 }
 
 /// How a file is: what of it is damaged, and what may still be lost. Asks no remote.

@@ -136,6 +136,8 @@ pub struct Stats {
     /// Calls, bytes, errors and times of each remote, by name.
     #[schema(value_type = Object)]
     pub remotes: BTreeMap<String, rclonepool_core::remote::wrap::MetricsSnapshot>,
+    /// How fast bytes came and went in the last minutes, the newest last.
+    pub throughput: Vec<crate::throughput::Sample>,
 }
 
 /// A quota, and what of it is used. A limit of null is none.
@@ -177,6 +179,7 @@ pub async fn stats(who: Who) -> Result<Json<Stats>, Problem> {
         jobs_running: who.tenant.jobs.running(),
         quota: QuotaInfo::of(&who),
         remotes: names.zip(pool.metrics().iter().map(|metrics| metrics.snapshot())).collect(),
+        throughput: who.tenant.throughput.samples(),
     }))
 }
 

@@ -193,3 +193,17 @@ async fn every_metric_is_there_by_name() {
     assert!(text.ends_with("# EOF\n"));
     served.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn throughput_is_told_and_kept() {
+    let served = Served::with(|_, _| {}).await;
+    let mut socket = open(served.api, "/ws", &[]).await.unwrap();
+    ask(&mut socket, json!({"action": "subscribe", "topic": "throughput"})).await;
+    served.put("/a", &vec![1; 900_000]).await;
+    let busy = |m: &Value| m["type"] == "throughput" && m["data"]["uploaded"].as_u64().is_some_and(|n| n > 0);
+    let told = until(&mut socket, busy).await["data"].clone();
+    assert!(told["written"].is_u64() && told["read"].is_u64() && told["downloaded"] == 0, "{told}");
+    let stats = rest(served.api, "GET", "/stats", &[], Value::Null).await.json();
+    assert!(stats["throughput"].as_array().unwrap().contains(&told), "{stats}");
+    served.stop().await;
+}
