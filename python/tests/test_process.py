@@ -197,7 +197,6 @@ def test_the_process_ends_with_all_open(tmp_path: Path) -> None:
         assert pool.read_bytes("/f") == b"1"
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
 def test_a_forked_child_gets_a_clear_error_and_can_open_its_own(tmp_path: Path) -> None:
     import json
 
