@@ -10,7 +10,7 @@ use utoipa::OpenApi;
 use utoipa::openapi::security::{
     ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme,
 };
-use utoipa::openapi::{OpenApi as Document, Server};
+use utoipa::openapi::{OpenApi as Document, PathItem, RefOr, Server};
 use utoipa_swagger_ui::Config;
 
 use super::input::Links;
@@ -56,9 +56,22 @@ static DOCUMENT: LazyLock<Document> = LazyLock::new(|| {
     let cookie = ApiKey::Cookie(ApiKeyValue::new(crate::auth::COOKIE_NAME));
     components.add_security_scheme("session", SecurityScheme::ApiKey(cookie));
     let any = ["basic", "bearer", "api_key", "session"];
+    document.paths.paths.values_mut().for_each(name_problems);
     document.security = Some(any.map(|name| SecurityRequirement::new(name, [""; 0])).into());
     document
 });
+
+/// Says of every refusal that it is a problem body, as [`Problem`] is sent.
+fn name_problems(path: &mut PathItem) {
+    let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
+    for (status, response) in operations.into_iter().flatten().flat_map(|o| &mut o.responses.responses) {
+        if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response)
+            && let Some(content) = response.content.remove("application/json")
+        {
+            response.content.insert("application/problem+json".into(), content);
+        }
+    }
+}
 
 /// The OpenAPI 3.1 document of the REST API.
 pub fn document() -> Document {
