@@ -195,7 +195,16 @@ impl Tenant {
                     if let Some(object) = data.as_object_mut() {
                         object.remove("message_type");
                     }
-                    tracing::info!("the pool's health: {data}");
+                    tracing::info!(
+                        "the pool is {}: of its files {} are healthy, {} degraded, {} at risk, {} unavailable and {} lost; \
+                         remotes that may be lost: {tolerated_remotes}",
+                        data["state"].as_str().unwrap_or_default().replace('_', " "),
+                        files.healthy,
+                        files.degraded,
+                        files.at_risk,
+                        files.unavailable,
+                        files.lost
+                    );
                     // Who hears of it asks for more, and must not be told how it was before.
                     tokio::spawn(async move {
                         tenant.forget_glance().await;

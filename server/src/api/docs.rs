@@ -66,7 +66,7 @@ fn name_problems(path: &mut PathItem) {
     let operations = [&mut path.get, &mut path.put, &mut path.post, &mut path.delete];
     for (status, response) in operations.into_iter().flatten().flat_map(|o| &mut o.responses.responses) {
         if let (true, RefOr::T(response)) = (status.starts_with(['4', '5']), response)
-            && let Some(content) = response.content.remove("application/json")
+            && let Some(content) = response.content.shift_remove("application/json")
         {
             response.content.insert("application/problem+json".into(), content);
         }
