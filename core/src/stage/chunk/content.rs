@@ -8,8 +8,8 @@
 //!
 //! - The table G has 256 numbers of 64 bits: the first 256 outputs of SplitMix64 (Steele, Lea, Flood: "Fast splittable
 //!   pseudorandom number generators", 2014) begun with 0, in their order.
-//! - The hash of a byte is h = Σ G[bᵢ] · 2^i (mod 2^64) over the bytes from it backwards, so over the last 64 of them;
-//!   rolled, h = 2 · h + G[b].
+//! - The hash of a byte is h = Σ `G[bᵢ]` · 2^i (mod 2^64) over the bytes from it backwards, so over the last 64 of them;
+//!   rolled, `h = 2 · h + G[b]`.
 //! - A chunk of n bytes ends behind its byte n when n > m and the topmost log₂A + 2 bits of h are zeros, for n > A
 //!   the topmost log₂A − 2 (at least 0) bits; or when n = M. The hash begins 64 bytes before the first byte that is
 //!   asked, or with the chunk, whichever is later.
