@@ -12,11 +12,12 @@ use std::time::Duration;
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::Pool;
-use super::download::{STRIP_BYTES, blocking};
+use super::download::STRIP_BYTES;
 use super::fetch::unit_checks;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::RemoteId;
 use crate::journal::record::{ChunkRecord, Extent, Place};
+use crate::local::blocking;
 use crate::local::{self, Target};
 use crate::monitor::Monitor;
 use crate::stage::hash::Hasher;

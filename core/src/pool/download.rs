@@ -13,7 +13,7 @@ use super::namespace::no_file;
 use super::tree::Filter;
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Content, Entry, Extent};
-pub(super) use crate::local::blocking;
+use crate::local::blocking;
 use crate::local::{self, Target};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;

@@ -11,7 +11,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use tokio::sync::watch;
 
 use super::Pool;
-use super::download::blocking;
 use super::store::{Coded, Planned};
 use super::upload::Section;
 use crate::error::Result;
@@ -19,6 +18,7 @@ use crate::id::{ChunkId, Sha256};
 use crate::index::Mark;
 use crate::journal::View;
 use crate::journal::record::{ChunkRecord, RemoteState};
+use crate::local::blocking;
 use crate::monitor::Monitor;
 
 /// Bytes of a file and where they lie.

@@ -15,11 +15,11 @@ use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::JoinSet;
 
 use super::Pool;
-use super::download::blocking;
 use super::group::Group;
 use super::upload::{Data, Order, PACK_BYTES, Prepared, Source, UploadReport};
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::INLINE_BYTES_MAX;
+use crate::local::blocking;
 use crate::monitor::{Event, Monitor};
 use crate::path::PoolPath;
 

@@ -198,7 +198,7 @@ impl Pool {
 
     async fn scan(&self, sources: &[(PathBuf, PoolPath)], options: &UploadOptions) -> Result<Scan> {
         let (sources, options) = (sources.to_vec(), options.clone());
-        super::download::blocking(move || {
+        crate::local::blocking(move || {
             let mut found = Scan::default();
             for (local, path) in &sources {
                 scan(local, path, &options, &mut found)?;

@@ -9,12 +9,12 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 use super::Pool;
-use super::download::blocking;
 use super::duplicates::{Flight, Piece};
 use crate::config::FileHash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Mark;
 use crate::journal::record::{Content, Entry, FileHashes, INLINE_BYTES_MAX, Property, Record};
+use crate::local::blocking;
 use crate::local::{self, Identity};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;

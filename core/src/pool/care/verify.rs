@@ -23,10 +23,10 @@ use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::index::{Damage, Finding, Index};
 use crate::journal::RemoteStatus;
 use crate::journal::record::{Place, RemoteState};
+use crate::local::blocking;
 use crate::monitor::Monitor;
 use crate::path::PoolPath;
 use crate::pool::Pool;
-use crate::pool::download::blocking;
 
 /// How closely to look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]

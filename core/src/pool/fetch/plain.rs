@@ -10,8 +10,8 @@ use crate::buffer::Buffer;
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::ChunkId;
 use crate::journal::record::ChunkRecord;
+use crate::local::blocking;
 use crate::pool::Pool;
-use crate::pool::download::blocking;
 use crate::stage::compress::{Touched, Unpacker};
 
 /// The plain bytes of a range of one chunk, in order.

@@ -10,8 +10,8 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use crate::config::Chunker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local;
+use crate::local::blocking;
 use crate::pool::Pool;
-use crate::pool::download::blocking;
 use crate::stage::chunk::content::{Cutter, Lengths};
 use crate::stage::chunk::{Span, fixed};
 

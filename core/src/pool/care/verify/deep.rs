@@ -12,9 +12,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::index::{Damage, Finding, Surveyed};
 use crate::journal::record::Place;
+use crate::local::blocking;
 use crate::monitor::{Event, Monitor};
 use crate::pool::care::health::scope::{Cursor, Scope};
-use crate::pool::download::blocking;
 use crate::pool::fetch::read_units;
 use crate::remote::SharedRemote;
 

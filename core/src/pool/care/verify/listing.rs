@@ -9,10 +9,10 @@ use super::{At, Run, VerifyLevel};
 use crate::error::Result;
 use crate::id::{ChunkId, Nonce, RemoteId};
 use crate::index::{Damage, Finding};
+use crate::local::blocking;
 use crate::pool::care::Inventory;
 use crate::pool::care::health::assess::Standing;
 use crate::pool::care::suspect;
-use crate::pool::download::blocking;
 use crate::remote::SharedRemote;
 
 /// Objects absent from a listing that are asked for by themselves; of more, so many that lie far apart.
