@@ -134,11 +134,22 @@ impl Pool {
                 Err(error) => outcomes.push((file.order.path, Err(error))),
             }
         }
+        let summed = files.into_iter().zip(self.sums(pieces).await?);
+        let (mut files, mut sums) = (Vec::new(), Vec::new());
+        for (file, sum) in summed {
+            // What is not what was announced is not stored.
+            match sum.hashes.check(&file.order.options.expect) {
+                Ok(()) => {
+                    files.push(file);
+                    sums.push(sum);
+                }
+                Err(error) => outcomes.push((file.order.path, Err(error))),
+            }
+        }
         if files.is_empty() {
             return Ok(outcomes);
         }
         let together = monitor.clone().unwrap_or_default();
-        let sums = self.sums(pieces).await?;
         let force: Vec<bool> = files.iter().map(|file| file.order.options.force).collect();
         let mut stored = self.store_sums(&sums, &force, &together).await?;
         for (n, (file, sum)) in files.into_iter().zip(sums).enumerate() {
@@ -146,8 +157,7 @@ impl Pool {
             if monitor.is_none() {
                 file.order.monitor.progress(file.size, 1);
             }
-            let checked = sum.hashes.check(&file.order.options.expect);
-            outcomes.push((file.order.path.clone(), checked.map(|()| self.packed(file, piece, sum.hashes))));
+            outcomes.push((file.order.path.clone(), Ok(self.packed(file, piece, sum.hashes))));
         }
         Ok(outcomes)
     }
