@@ -2,12 +2,11 @@
 
 import os
 import re
-import time
 
 from playwright.sync_api import Locator, Page, expect
 
 from served import Served
-from test_overview import Look
+from test_overview import Look, moves
 
 
 def card(page: Page, name: str) -> Locator:
@@ -49,14 +48,7 @@ def test_rebuild_of_a_lost_directory_shows_progress_and_history(fresh: Served, l
     rebuild = card(page, "Rebuild")
     rebuild.get_by_role("button", name="Rebuild").click()
     bar = rebuild.get_by_role("progressbar")
-    seen = set()
-    for _ in range(60):
-        if bar.count() and (now := bar.get_attribute("aria-valuenow")):
-            seen.add(int(now))
-        if len(seen) > 3:
-            break
-        time.sleep(0.1)
-    assert len(seen) > 3, seen
+    moves(bar)
     expect(page.locator("[data-job=rebuild]").get_by_role("progressbar")).to_be_visible()
     expect(rebuild).to_contain_text("shards restored", timeout=30_000)
     line = page.locator("[data-job=rebuild][data-state=done]")
@@ -158,7 +150,7 @@ def test_trash_restores_and_empties(fresh: Served, look: Look) -> None:
     assert fresh.content("/gone.txt") == b"gone"
     page.get_by_role("searchbox", name="Search the trash").fill("")
     page.get_by_role("button", name="Restore /doc.txt").first.click()
-    page.wait_for_timeout(500)
+    expect(page.get_by_role("status", name="Messages")).to_contain_text("Restored “doc.txt”")
     assert fresh.content("/doc.txt") == b"first"
     page.get_by_role("button", name="Empty").click()
     page.get_by_role("dialog").get_by_role("button", name="Empty").click()
