@@ -121,6 +121,8 @@ function Pool() {
   useEffect(() => {
     const moved = () => setAt(route());
     addEventListener("hashchange", moved);
+    // Who moved between the first drawing and now was not heard.
+    moved();
     return () => removeEventListener("hashchange", moved);
   }, []);
   useEffect(() => {
