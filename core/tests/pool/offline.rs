@@ -1,4 +1,4 @@
-//! A remote that is down costs its time-outs once, not at every step of a command.
+//! A remote that is down costs little, and once, not at every step of a command.
 
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use crate::{content, get, put};
 async fn a_remote_that_failed_a_moment_ago_is_not_waited_for() {
     let world = World::new(4, "parity:2+1".parse().unwrap(), 300_000, 1);
     let id = world.init().await.unwrap();
-    let slow = Duration::from_secs(50);
+    let slow = Duration::from_secs(9);
     let down = || FaultPlan { unavailable: 1.0, latency: slow..slow, ..FaultPlan::default() };
     world.faults[3].set_plan(down());
     let begin = Instant::now();
@@ -37,5 +37,29 @@ async fn a_remote_that_failed_a_moment_ago_is_not_waited_for() {
     assert_eq!(pool.sync().await.unwrap().online().len(), 3);
     world.pass(Duration::from_secs(61));
     assert_eq!(pool.sync().await.unwrap().online().len(), 4);
+    pool.close().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_remote_that_says_nothing_is_waited_for_as_the_others_take() {
+    let world = World::new(4, "parity:2+1".parse().unwrap(), 300_000, 1);
+    let id = world.init().await.unwrap();
+    world.faults[3].set_plan(FaultPlan { hang: 1.0, ..FaultPlan::default() });
+    let begin = Instant::now();
+    let pool = world.open(id).await.unwrap();
+    assert_eq!(begin.elapsed(), Duration::from_secs(10));
+    assert_eq!(pool.view().await.online().len(), 3);
+    pool.close().await;
+
+    // Where the others take long, so may it.
+    let takes = |seconds| FaultPlan {
+        latency: Duration::from_secs(seconds)..Duration::from_secs(seconds),
+        ..FaultPlan::default()
+    };
+    for (remote, seconds) in [20, 20, 20, 80].into_iter().enumerate() {
+        world.faults[remote].set_plan(takes(seconds));
+    }
+    let pool = world.open(id).await.unwrap();
+    assert_eq!(pool.view().await.online().len(), 4);
     pool.close().await;
 }

@@ -37,7 +37,7 @@ impl Default for RetryOptions {
 
 /// Repeats what failed in a way that may pass ([`ErrorKind::is_retryable`]), and nothing else.
 ///
-/// The wait before try n is random between 0 and `delay`·2ⁿ ("full jitter": AWS Architecture Blog,
+/// A remote that asks to slow down gets twice as many tries. The wait before try n is random between 0 and `delay`·2ⁿ ("full jitter": AWS Architecture Blog,
 /// "Exponential Backoff and Jitter"), so that many clients of one struggling remote spread out.
 ///
 /// A put that failed may have succeeded: it is asked for first, and the right size is success
@@ -91,7 +91,9 @@ impl Default for Tries {
 impl Inner {
     /// Waits before the next try, or gives `error` back when there is none.
     async fn wait(&self, tries: &mut Tries, error: Error) -> Result<()> {
-        if !error.is_retryable() || tries.failed >= self.options.max_retries.min(tries.most) {
+        // Who asks for patience is not down.
+        let patience = if error.kind() == ErrorKind::RateLimited { 2 } else { 1 };
+        if !error.is_retryable() || tries.failed >= self.options.max_retries.min(tries.most).saturating_mul(patience) {
             return Err(error);
         }
         let longest = self.options.delay.saturating_mul(1 << tries.failed.min(20)).min(self.options.max_delay);
