@@ -174,7 +174,8 @@ impl StoredReader {
                 let rebuilding = if index < k { 0 } else { bytes / 4 };
                 let needed = if self.is_long() { bytes } else { layout.unit.into() };
                 let is_slow = self.pool.speeds.is_slow(place.remote, needed);
-                available.push((is_slow, self.pool.placement.load(place.remote) + rebuilding, index));
+                let load = self.pool.placement.load(place.remote) + bytes;
+                available.push((is_slow, load + rebuilding, index));
                 if is_slow && self.pool.speeds.is_probed(place.remote) {
                     self.probe(place, remote);
                 }
