@@ -1,5 +1,5 @@
 # `make demo` and `make test` fetch what they need (scripts/setup) and work on a fresh clone.
-.PHONY: help setup demo test test-c-full test-python-full test-ui screenshots bench torture fmt lint header abi reference install clean
+.PHONY: help setup demo test test-c-full test-python-full test-ui screenshots bench torture fmt lint header abi reference book install clean
 
 help:
 	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
@@ -16,6 +16,7 @@ help:
 	@echo 'make header    write include/rclonepool.h anew from ffi/src'
 	@echo 'make abi       write the baseline of the C ABI anew: only where it may break'
 	@echo 'make reference the reference of the C and C++ API, into target/reference'
+	@echo 'make book      the documentation as a site, into target/book'
 	@echo 'make setup     fetch the tools into .venv and .tools'
 	@echo 'make clean     remove all that was built or fetched'
 
@@ -67,6 +68,9 @@ abi:
 reference:
 	mkdir -p target/reference
 	RCLONEPOOL_REFERENCE=target/reference doxygen docs/Doxyfile
+
+book:
+	scripts/test book
 
 install:
 	PREFIX="$(or $(PREFIX),/usr/local)" scripts/install

@@ -3,6 +3,8 @@
 //! A new file here needs its `mod` line; `repository::every_file_is_compiled` fails without it.
 #![allow(clippy::unwrap_used, clippy::panic)] // the way a test fails
 
+#[cfg(unix)]
+mod book;
 mod c_abi;
 #[cfg(unix)]
 mod cli;
