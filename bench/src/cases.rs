@@ -6,9 +6,11 @@ mod cpu;
 mod dedup;
 mod directories;
 mod health;
+mod in_order;
 mod listing;
 mod memory;
 mod peers;
+mod python;
 mod random;
 mod rebuild;
 mod requests;
@@ -20,7 +22,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     "sum",
     "peers",
     "directories",
@@ -36,6 +38,7 @@ pub const ALL: [&str; 15] = [
     "health",
     "rebuild",
     "capi",
+    "python",
 ];
 
 /// Runs one.
@@ -58,6 +61,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "health" => health::run(scale),
         "rebuild" => rebuild::run(scale).await,
         "capi" => capi::run(scale).await,
+        "python" => python::run(scale).await,
         "scale" => scale::run(scale),
         other => Err(format!("no benchmark {other}").into()),
     }

@@ -30,6 +30,7 @@ mod users;
 mod validate;
 
 pub mod edit;
+pub mod members;
 
 #[cfg(test)]
 mod tests;

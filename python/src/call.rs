@@ -11,6 +11,7 @@ use rclonepool_core::{Error, Monitor, Pool, PoolPath, Result};
 use serde::Deserialize;
 
 use crate::error::invalid;
+use crate::members::Membership;
 use crate::task::Value;
 
 /// An operation and its arguments.
@@ -40,6 +41,7 @@ pub(crate) enum Call {
     Status,
     Sync,
     WriteSettings,
+    Membership(Membership),
 }
 
 /// The arguments of an upload.
@@ -113,6 +115,7 @@ impl Call {
             Self::BalanceStatus => Value::json(&monitor.run(pool.balance_status()).await?),
             Self::WriteSettings => Value::json(&monitor.run(pool.write_settings()).await?),
             Self::CacheStats => Value::json(&pool.cache_stats()),
+            Self::Membership(change) => change.run(&pool, &monitor).await,
             Self::Sync => {
                 let view = monitor.run(pool.sync()).await?;
                 Value::json(&serde_json::json!({"complete": view.complete, "lacks": view.lacks}))
@@ -179,7 +182,7 @@ impl Call {
     }
 }
 
-fn json_of(value: &impl serde::Serialize) -> Result<serde_json::Value> {
+pub(crate) fn json_of(value: &impl serde::Serialize) -> Result<serde_json::Value> {
     serde_json::to_value(value).map_err(|e| Error::new(rclonepool_core::ErrorKind::Internal, e.to_string()))
 }
 

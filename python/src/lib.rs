@@ -11,9 +11,11 @@ mod entry;
 mod error;
 mod file;
 mod logging;
+mod members;
 mod pool;
 mod remote;
 mod runtime;
+mod server;
 mod task;
 
 /// The module's initialisation, called by the interpreter on import.
@@ -30,6 +32,8 @@ mod _rclonepool {
     use crate::pool::Engine;
     #[pymodule_export]
     use crate::remote::{Daemon, edit_config};
+    #[pymodule_export]
+    use crate::server::{Serving, command, make_token};
     #[pymodule_export]
     use crate::task::{Progress, Task};
 

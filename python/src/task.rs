@@ -18,6 +18,7 @@ use crate::logging;
 use crate::pool::Engine;
 use crate::remote::Daemon;
 use crate::runtime::runtime;
+use crate::server::Serving;
 
 /// How often a waiting thread looks for signals, and progress is told.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
@@ -33,6 +34,7 @@ pub(crate) enum Value {
     Entries(Vec<PoolEntry>),
     Engine(Engine),
     Daemon(Daemon),
+    Serving(Serving),
 }
 
 impl Value {
@@ -51,6 +53,7 @@ impl Value {
             Self::Entries(entries) => Ok(entries.into_pyobject(py)?.into_any().unbind()),
             Self::Engine(engine) => Ok(Py::new(py, engine)?.into_any()),
             Self::Daemon(daemon) => Ok(Py::new(py, daemon)?.into_any()),
+            Self::Serving(serving) => Ok(Py::new(py, serving)?.into_any()),
         }
     }
 }

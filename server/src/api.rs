@@ -6,7 +6,6 @@ mod docs;
 mod files;
 mod input;
 mod jobs;
-mod members;
 mod namespace;
 mod pool;
 mod remotes;

@@ -2,15 +2,13 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
-use std::time::Instant;
 
 use rclonepool_core::path::PoolPath;
 use rclonepool_core::pool::{OpenOptions, Source, UploadOptions};
 use rclonepool_core::{Config, Monitor, Pool};
 use serde_json::json;
 
-use super::{MIB, mib};
+use super::{MIB, in_order, mib};
 use crate::places::{self, TestPool};
 use crate::table::{Goal, Row, median};
 use crate::{Result, Scale};
@@ -41,7 +39,7 @@ pub async fn run(scale: Scale) -> Result<Vec<Row>> {
     for _ in 0..scale.rounds {
         let (config, path) = (config.clone(), path.clone());
         // Each opens the pool anew, so that none finds the other's cache; each on a thread of its own, as C does.
-        let rust = tokio::task::spawn_blocking(move || read_all(&config, &path, bytes)).await??;
+        let rust = tokio::task::spawn_blocking(move || in_order::fastest(&config, &path, bytes, PIECE, READS)).await??;
         let (c, all_stats) = read_by_c(&program, &made.config.to_string(), stats, bytes)?;
         ratios.push(c / rust);
         c_seconds.push(c);
@@ -67,37 +65,6 @@ pub async fn run(scale: Scale) -> Result<Vec<Row>> {
             goal: Goal::AtLeast(1.0),
         },
     ])
-}
-
-/// The seconds of the fastest read of the file by Rust.
-fn read_all(config: &Config, path: &PoolPath, bytes: u64) -> Result<f64> {
-    // As many threads as a pool of C has.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
-    let pool: Arc<Pool> = runtime.block_on(Pool::open(config, &OpenOptions::default()))?;
-    let mut buffer = vec![0; usize::try_from(PIECE)?];
-    let mut fastest = f64::MAX;
-    for _ in 0..READS {
-        let (from, mut at) = (Instant::now(), 0);
-        let file = pool.open_file(path)?;
-        loop {
-            let pieces = runtime.block_on(file.read_at(at..at + PIECE))?;
-            let mut filled = 0;
-            for piece in pieces {
-                buffer[filled..filled + piece.len()].copy_from_slice(&piece);
-                filled += piece.len();
-            }
-            if filled == 0 {
-                break;
-            }
-            at += filled as u64;
-        }
-        fastest = fastest.min(from.elapsed().as_secs_f64());
-        if at != bytes {
-            return Err(format!("Rust read {at} bytes of {bytes}").into());
-        }
-    }
-    runtime.block_on(pool.close());
-    Ok(fastest)
 }
 
 /// The seconds of the fastest read of the file, and of all stat calls, by C.

@@ -2,10 +2,10 @@
 
 mod leave;
 
-use rclonepool_core::config::ConfigFile;
+use rclonepool_core::config::{ConfigFile, members};
 use rclonepool_core::pool::{MemberChange, RemoteState};
-use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
-use serde_json::{Value, json};
+use rclonepool_core::{Error, ErrorKind, Pool, Result};
+use serde_json::json;
 
 use super::status::table;
 use crate::context::{Context, open_options};
@@ -98,7 +98,7 @@ async fn list(context: &Context) -> Result<()> {
 async fn add(args: Add, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let before = kept(&file);
+    let before = members::Before::of(file.keys_mut());
     let lists_crypt = config.use_crypt && !config.crypt_remotes.is_empty();
     if args.crypt.len() != if lists_crypt { args.remotes.len() } else { 0 } {
         return Err(match lists_crypt {
@@ -108,32 +108,27 @@ async fn add(args: Add, context: &Context) -> Result<()> {
                 .hint("leave --crypt out: REMOTE may be a crypt remote itself"),
         });
     }
-    let known: Vec<usize> = args.remotes.iter().filter_map(|remote| config.index_of(remote)).collect();
-    if !known.is_empty() {
+    let known = args.remotes.iter().filter(|remote| config.index_of(remote).is_some());
+    let labels: Vec<String> = known.map(|remote| config.effective_name(remote)).collect();
+    if !labels.is_empty() {
         // Members are said to be such before the pool is looked at without them.
-        let labels: Vec<String> = known.iter().filter_map(|at| config.effective_remotes().get(*at).cloned()).collect();
         context.with_pool(&config, async |pool: &std::sync::Arc<Pool>| pool.check_joining(&labels).await).await?;
     }
     for (at, remote) in args.remotes.iter().enumerate() {
         // It stands there already when an earlier attempt was cut off.
-        if config.index_of(remote).is_none() {
-            push(&mut file, "remotes", remote);
-            if lists_crypt {
-                push(&mut file, "crypt_remotes", &args.crypt[at]);
-            }
-        }
+        members::push(file.keys_mut(), &config, remote, args.crypt.get(at).map(String::as_str));
     }
     let wider = context.localise(file.config()?)?;
-    let positions: Vec<usize> = args.remotes.iter().filter_map(|remote| wider.index_of(remote)).collect();
-    let labels: Vec<String> = positions.iter().filter_map(|at| wider.effective_remotes().get(*at).cloned()).collect();
-    let narrow = without(&wider, &positions);
+    let labels: Vec<String> = args.remotes.iter().map(|remote| wider.effective_name(remote)).collect();
+    let narrow = wider.without(&args.remotes);
     let change = context
         .with_pool(&narrow, async |pool: &std::sync::Arc<Pool>| {
             // In the configuration first: a remote that joined must not be forgotten.
             file.save()?;
             let added = context.change(pool.add_remotes(&wider, &labels, &open_options(), args.alone)).await;
             if added.is_err() {
-                restore(&mut file, before)?;
+                before.restore(file.keys_mut());
+                file.save()?;
             }
             added
         })
@@ -165,8 +160,7 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
     };
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let at = config.index_of(remote);
-    let label = at.and_then(|at| config.effective_remotes().get(at).cloned()).unwrap_or_else(|| remote.clone());
+    let label = config.effective_name(remote);
     let change = context
         .with_pool(&config, async |pool: &std::sync::Arc<Pool>| {
             context.change(pool.remove_remote(&label, args.alone)).await
@@ -174,10 +168,8 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
         .await?;
     let name = format::head(remote);
     if change.state == RemoteState::Removed {
-        if let Some(at) = at {
-            forget(&mut file, &config, at);
-            file.save()?;
-        }
+        members::forget(file.keys_mut(), &config, std::slice::from_ref(remote));
+        file.save()?;
         context.ui.say(&format!("{name}: removed from the pool and the configuration"))?;
     } else {
         context.ui.say(&format!(
@@ -191,58 +183,4 @@ async fn remove(args: Remove, context: &Context) -> Result<()> {
 
 fn hours(change: &MemberChange) -> String {
     format::left(std::time::Duration::from_millis(change.grace_left_ms))
-}
-
-fn push(file: &mut ConfigFile, key: &str, label: &str) {
-    let mut list = file.get(key).and_then(Value::as_array).cloned().unwrap_or_default();
-    list.push(label.into());
-    file.set(key, list);
-}
-
-/// What is said of each remote, by its name.
-const BY_REMOTE: [&str; 5] =
-    ["remote_weights", "remote_priorities", "remote_quotas", "remote_limits", "failure_domains"];
-
-/// The keys that name remotes, as they are now: for [`restore`].
-fn kept(file: &ConfigFile) -> Vec<(&'static str, Option<Value>)> {
-    let keys = ["remotes", "crypt_remotes"].into_iter().chain(BY_REMOTE);
-    keys.map(|key| (key, file.get(key).cloned())).collect()
-}
-
-/// Writes what [`kept`] gave back into the configuration.
-fn restore(file: &mut ConfigFile, before: Vec<(&'static str, Option<Value>)>) -> Result<()> {
-    for (key, value) in before {
-        match value {
-            Some(value) => file.set(key, value),
-            None => drop(file.remove(key)),
-        }
-    }
-    file.save()
-}
-
-/// The configuration without some of its remotes.
-fn without(config: &Config, positions: &[usize]) -> Config {
-    let mut narrow = config.clone();
-    let kept = |list: &[String]| -> Vec<String> {
-        let each = list.iter().enumerate().filter(|(at, _)| !positions.contains(at));
-        each.map(|(_, label)| label.clone()).collect()
-    };
-    (narrow.remotes, narrow.crypt_remotes) = (kept(&config.remotes), kept(&config.crypt_remotes));
-    narrow
-}
-
-/// Takes everything that is said of a remote out of the file.
-fn forget(file: &mut ConfigFile, config: &Config, at: usize) {
-    for key in ["remotes", "crypt_remotes"] {
-        if let Some(mut list) = file.get(key).and_then(Value::as_array).cloned().filter(|list| at < list.len()) {
-            list.remove(at);
-            file.set(key, list);
-        }
-    }
-    for key in BY_REMOTE {
-        if let Some(mut map) = file.get(key).and_then(Value::as_object).cloned() {
-            map.retain(|name, _| config.index_of(name) != Some(at));
-            file.set(key, map);
-        }
-    }
 }

@@ -71,6 +71,11 @@ impl ConfigFile {
         self.map.shift_remove(key)
     }
 
+    /// All keys, for changing them.
+    pub fn keys_mut(&mut self) -> &mut Map<String, Value> {
+        &mut self.map
+    }
+
     /// The text as it would be stored.
     pub fn text(&self) -> String {
         // Serialising a map of JSON values cannot fail.

@@ -7,6 +7,7 @@ use axum::Json;
 use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::Response;
+use rclonepool_core::config::{ConfigFile, members};
 use rclonepool_core::pool::{MemberChange, RemoteState};
 use rclonepool_core::{Error, ErrorKind, Monitor, Result as CoreResult};
 use serde::{Deserialize, Serialize};
@@ -16,7 +17,6 @@ use utoipa::{IntoParams, ToSchema};
 use super::care::value;
 use super::input::{Input, Links, Params, invalid};
 use super::jobs::{Wait, run};
-use super::members::{Before, edit, forget, push};
 use super::pool::RemoteInfo;
 use crate::app::App;
 use crate::auth::Who;
@@ -118,28 +118,25 @@ pub async fn add(
 async fn added(app: &App, who: &Who, path: &std::path::Path, asked: &Add, monitor: &Monitor) -> CoreResult<Value> {
     let Some(files) = &app.files else { return Err(Error::new(ErrorKind::Internal, "no configuration file")) };
     let pool = &who.principal.pool;
-    let mut file = edit(path)?;
-    let before = Before::of(&file);
+    let mut file = ConfigFile::load(path)?;
+    let before = members::Before::of(file.keys_mut());
     let config = (files.load)(path)?;
     for (at, remote) in asked.remotes.iter().enumerate() {
-        push(&mut file, &config, remote, asked.crypt.get(at).map(String::as_str));
+        members::push(file.keys_mut(), &config, remote, asked.crypt.get(at).map(String::as_str));
     }
     // In the configuration first: a remote that joined must not be forgotten.
     file.save()?;
     let joined = async {
         let wider = (files.load)(path)?;
-        let labels: Vec<String> = asked
-            .remotes
-            .iter()
-            .filter_map(|remote| wider.effective_remotes().get(wider.index_of(remote)?).cloned())
-            .collect();
+        let labels: Vec<String> = asked.remotes.iter().map(|remote| wider.effective_name(remote)).collect();
         pool.check_joining(&labels).await?;
         monitor.run(pool.add_remotes(&wider, &labels, &app.open, asked.alone)).await
     };
     match joined.await {
         Ok(change) => Ok(json!({ "remotes": asked.remotes, "change": value(&change) })),
         Err(error) => {
-            before.restore(&mut file)?;
+            before.restore(file.keys_mut());
+            file.save()?;
             Err(error)
         }
     }
@@ -180,8 +177,7 @@ pub async fn remove(
         let (app2, path, asked_by) = (app.clone(), file.clone(), work_who.clone());
         change(app, work_who, file, async move {
             let (pool, config) = (asked_by.principal.pool.clone(), asked_by.tenant.config());
-            let label = config.index_of(&name).and_then(|at| config.effective_remotes().get(at).cloned());
-            let label = label.unwrap_or_else(|| name.clone());
+            let label = config.effective_name(&name);
             let (result, is_gone) = if how.lost {
                 (value(monitor.run(pool.remove_lost(&[label])).await?), true)
             } else {
@@ -199,8 +195,8 @@ pub async fn remove(
 
 fn forgotten(app: &App, path: &std::path::Path, name: &str) -> CoreResult<()> {
     let Some(files) = &app.files else { return Ok(()) };
-    let (mut file, config) = (edit(path)?, (files.load)(path)?);
-    forget(&mut file, &config, name);
+    let (mut file, config) = (ConfigFile::load(path)?, (files.load)(path)?);
+    members::forget(file.keys_mut(), &config, &[name.to_owned()]);
     file.save()
 }
 
@@ -235,8 +231,7 @@ pub async fn drain(
     Input(asked): Input<Drain>,
 ) -> Result<Response, Problem> {
     let config = who.tenant.config();
-    let label = config.index_of(&name).and_then(|at| config.effective_remotes().get(at).cloned());
-    let label = label.unwrap_or_else(|| name.clone());
+    let label = config.effective_name(&name);
     let pool = who.principal.pool.clone();
     if asked.dry_run {
         return run(&who, &links, &wait, "drain", Some(name), None, move |_| async move {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use rclonepool_core::config::{ConfigFile, redact_remote};
+use rclonepool_core::config::{ConfigFile, members, redact_remote};
 use rclonepool_core::pool::care::{DrainPlan, RebuildOptions};
 use rclonepool_core::pool::{LossPlan, RemoteState};
-use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
+use rclonepool_core::{Error, ErrorKind, Pool, Result};
 use serde_json::json;
 
 use super::super::rebalance;
 use super::super::transfer::{done_of, interrupted};
-use super::{BY_REMOTE, forget, hours, kept, restore};
+use super::hours;
 use crate::context::{Context, open_options};
 use crate::format::{self, count, size};
 use crate::progress::{Files, Items, Progress};
@@ -63,16 +63,10 @@ pub struct Replace {
     alone: bool,
 }
 
-/// The name of a remote for the pool: under `use_crypt` the crypt remote's.
-fn label(config: &Config, name: &str) -> String {
-    let at = config.index_of(name);
-    at.and_then(|at| config.effective_remotes().get(at).cloned()).unwrap_or_else(|| name.to_owned())
-}
-
 pub async fn drain(args: Drain, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let (name, label) = (format::head(&args.remote), label(&config, &args.remote));
+    let (name, label) = (format::head(&args.remote), config.effective_name(&args.remote));
     let report = context
         .with_pool(&config, async |pool: &Arc<Pool>| {
             let plan = context.stoppable(pool.plan_drain(&label)).await?;
@@ -101,10 +95,8 @@ pub async fn drain(args: Drain, context: &Context) -> Result<()> {
     let moved = format!("{}, {} moved", count(report.moved.shards, "shard"), size(report.moved.bytes));
     match &report.change {
         Some(change) if change.state == RemoteState::Removed => {
-            if let Some(at) = config.index_of(&args.remote) {
-                forget(&mut file, &config, at);
-                file.save()?;
-            }
+            members::forget(file.keys_mut(), &config, std::slice::from_ref(&args.remote));
+            file.save()?;
             context.ui.say(&format!("{name}: {moved}; removed from the pool and the configuration"))?;
         }
         Some(change) => context.ui.say(&format!(
@@ -180,7 +172,7 @@ async fn ask_loss(context: &Context, plan: &LossPlan, dry_run: bool) -> Result<(
 pub async fn lost(names: &[String], dry_run: bool, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let labels: Vec<String> = names.iter().map(|name| label(&config, name)).collect();
+    let labels: Vec<String> = names.iter().map(|name| config.effective_name(name)).collect();
     let report = context
         .with_pool(&config, async |pool: &Arc<Pool>| {
             let plan = context.stoppable(pool.plan_loss(&labels)).await?;
@@ -192,12 +184,7 @@ pub async fn lost(names: &[String], dry_run: bool, context: &Context) -> Result<
         })
         .await?;
     let Some(report) = report else { return Ok(()) };
-    let mut positions: Vec<usize> = names.iter().filter_map(|name| config.index_of(name)).collect();
-    positions.sort_unstable();
-    // From the end, so that positions stay what they are.
-    for at in positions.into_iter().rev() {
-        forget(&mut file, &config, at);
-    }
+    members::forget(file.keys_mut(), &config, names);
     file.save()?;
     let name = format::head(&names.join(", "));
     context.ui.say(&format!(
@@ -213,7 +200,7 @@ pub async fn lost(names: &[String], dry_run: bool, context: &Context) -> Result<
 pub async fn replace(args: Replace, context: &Context) -> Result<()> {
     let config = context.config()?;
     let mut file = ConfigFile::load(&context.config_path()?)?;
-    let before = kept(&file);
+    let before = members::Before::of(file.keys_mut());
     let lists_crypt = config.use_crypt && !config.crypt_remotes.is_empty();
     if args.crypt.is_some() != (lists_crypt && args.old != args.new) {
         return Err(Error::new(
@@ -221,10 +208,10 @@ pub async fn replace(args: Replace, context: &Context) -> Result<()> {
             "--crypt goes with a NEW name where crypt_remotes are listed",
         ));
     }
-    let old_label = label(&config, &args.old);
-    put_in_place(&mut file, &config, &args);
+    let old_label = config.effective_name(&args.old);
+    members::replace(file.keys_mut(), &config, &args.old, &args.new, args.crypt.as_deref());
     let after = context.localise(file.config()?)?;
-    let new_label = label(&after, &args.new);
+    let new_label = after.effective_name(&args.new);
     let report = context
         .with_pool(&config, async |pool: &Arc<Pool>| {
             let plan = context.stoppable(pool.plan_loss(std::slice::from_ref(&old_label))).await?;
@@ -238,7 +225,8 @@ pub async fn replace(args: Replace, context: &Context) -> Result<()> {
             let replaced = pool.replace_lost(&old_label, &after, &new_label, &options, args.alone);
             let replaced = context.change(replaced).await;
             if replaced.is_err() {
-                restore(&mut file, before)?;
+                before.restore(file.keys_mut());
+                file.save()?;
             }
             replaced.map(Some)
         })
@@ -262,26 +250,4 @@ async fn rebuild(pool: &Arc<Pool>, context: &Context) -> Result<(u64, u64)> {
     let (report, _) = super::super::rebuild::perform(pool, &plan, context, "`rclonepool rebuild`").await?;
     context.ui.say(&format!("rebuilt {}, {}", count(report.shards, "shard"), size(report.bytes)))?;
     Ok((report.shards, report.failed + report.unrecoverable))
-}
-
-/// Puts NEW where OLD stands, with all that is said of it.
-fn put_in_place(file: &mut ConfigFile, config: &Config, args: &Replace) {
-    let at = config.index_of(&args.old);
-    for (key, name) in [("remotes", Some(&args.new)), ("crypt_remotes", args.crypt.as_ref())] {
-        let (Some(mut list), Some(name)) = (file.get(key).and_then(|v| v.as_array().cloned()), name) else { continue };
-        match at.and_then(|at| list.get_mut(at)) {
-            Some(held) => *held = name.as_str().into(),
-            None if config.index_of(&args.new).is_none() => list.push(name.as_str().into()),
-            None => {}
-        }
-        file.set(key, list);
-    }
-    for key in BY_REMOTE {
-        let Some(map) = file.get(key).and_then(|v| v.as_object().cloned()) else { continue };
-        let rename = |(name, value): (String, serde_json::Value)| {
-            if at.is_some() && config.index_of(&name) == at { (args.new.clone(), value) } else { (name, value) }
-        };
-        let renamed: serde_json::Map<_, _> = map.into_iter().map(rename).collect();
-        file.set(key, renamed);
-    }
 }
