@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
 from rclonepool import _config, _glob, _requests
 from rclonepool._config import Config
+from rclonepool._members import AsyncMembers, Members
 from rclonepool._pool import Pool
 from rclonepool._progress import ProgressLike, listener
 from rclonepool._rclonepool import Engine, Entry
@@ -197,7 +198,7 @@ class AsyncWriter:
         await self.close()
 
 
-class AsyncPool:
+class AsyncPool(AsyncMembers):
     """As :class:`Pool`, with ``await``.
 
     >>> async with rclonepool.AsyncPool("config.json") as pool:
@@ -211,6 +212,7 @@ class AsyncPool:
 
     def __init__(self, config: Config | None = None, **keys: Any) -> None:
         self._text = _config.text(config, keys)
+        self._source = _config.source(config, keys)
         self._create = False
         self._opened: Engine | None = None
 
@@ -260,6 +262,14 @@ class AsyncPool:
 
     async def _do(self, op: str, progress: ProgressLike = None, /, **arguments: object) -> Any:
         return await wait(self._engine.call(_requests.request(op, **arguments)), progress, op)
+
+    async def _membership(self, change: str, progress: ProgressLike = None, /, **arguments: object) -> Any:
+        done = await self._do("membership", progress, config=self._text, file=self._source, change={change: arguments})
+        if done["config"] is not None:
+            before, self._text = self._engine, done["config"]
+            self._opened = cast(Engine, await wait(Engine.open(self._text, False)))
+            await wait(before.close())
+        return done["report"]
 
     def open(self, path: PathLike, mode: str = "rb", *, content_type: str | None = None) -> Any:
         """Opens a file in a binary mode: ``rb`` gives an :class:`AsyncReader`, ``wb`` and ``xb`` a writer.
@@ -519,6 +529,7 @@ class AsyncPool:
         return cast("reports.CacheStats", await self._do("cache_stats"))
 
 
-for _name, _method in vars(AsyncPool).items():
-    if inspect.isfunction(_method) and _method.__doc__ is None:
-        _method.__doc__ = inspect.getdoc(getattr(Pool, _name, None))
+for _class, _model in ((AsyncPool, Pool), (AsyncMembers, Members)):
+    for _name, _method in vars(_class).items():
+        if inspect.isfunction(_method) and _method.__doc__ is None:
+            _method.__doc__ = inspect.getdoc(getattr(_model, _name, None))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self, cast, overload
 from rclonepool import _config, _glob, _io, _requests
 from rclonepool._config import Config
 from rclonepool._io import PoolTextWriter, PoolWriter
+from rclonepool._members import Members
 from rclonepool._progress import ProgressLike, listener
 from rclonepool._rclonepool import Engine, Entry, edit_config
 from rclonepool._requests import Links, PathLike
@@ -42,7 +43,7 @@ class Readable(Protocol):
     def read(self, size: int, /) -> bytes: ...
 
 
-class Pool:
+class Pool(Members):
     """One storage pool out of many remotes, opened.
 
     ``config`` is the path of a configuration file, or its keys as a dictionary; keyword arguments are keys, too, and
@@ -115,9 +116,18 @@ class Pool:
         engine = cast(Engine, Engine.open(text, False).run())
         if self._source is not None:
             edit_config(self._source, json.dumps(keys))
+        self._go_on(engine, text)
+        self._do("write_settings")
+
+    def _go_on(self, engine: Engine, text: str) -> None:
         before, self._engine, self._text = self._engine, engine, text
         before.close().run()
-        self._do("write_settings")
+
+    def _membership(self, change: str, progress: ProgressLike = None, /, **arguments: object) -> Any:
+        done = self._do("membership", progress, config=self._text, file=self._source, change={change: arguments})
+        if done["config"] is not None:
+            self._go_on(cast(Engine, Engine.open(done["config"], False).run()), done["config"])
+        return done["report"]
 
     def close(self) -> None:
         """Offers the last changes to slow remotes, for a bounded time, and stops rclone. A second call does nothing."""

@@ -11,11 +11,14 @@ __all__ = [
     "Entry",
     "Progress",
     "Reader",
+    "Serving",
     "Task",
     "Writer",
     "__version__",
     "check_path",
+    "command",
     "edit_config",
+    "make_token",
 ]
 
 __version__: Final[str]
@@ -25,6 +28,12 @@ def check_path(path: str) -> str:
 
     Raises :class:`RclonePoolError` of kind ``invalid_argument``, saying which rule is broken.
     """
+
+def command(words: list[str]) -> int:
+    """Does what a command line asks for, its first word being the program's name; gives the exit code."""
+
+def make_token(created: int) -> tuple[str, str]:
+    """Makes a token: its text, and what the server keeps of it (JSON)."""
 
 def edit_config(path: str | PathLike[str], keys: str) -> None:
     """Sets keys (JSON) in the configuration file at `path`, and leaves the others as they are."""
@@ -38,6 +47,25 @@ class Daemon:
         """Starts rclone as the configuration (JSON) says."""
     def stop(self) -> Task:
         """Stops it; a second call does nothing."""
+
+@final
+class Serving:
+    """A server that runs."""
+
+    @staticmethod
+    def start(request: str) -> Task:
+        """Starts a server as `request` (JSON) says."""
+    @property
+    def url(self) -> str:
+        """Its address for clients."""
+    @property
+    def port(self) -> int:
+        """The port in use."""
+    @property
+    def warnings(self) -> list[str]:
+        """What whoever runs it must know."""
+    def stop(self) -> Task:
+        """Ends it in order; a second call does nothing."""
 
 @final
 class Entry:

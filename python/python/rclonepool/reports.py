@@ -8,6 +8,7 @@ from typing import Literal, NotRequired, TypeAlias, TypedDict
 # As names of this module, too.
 from rclonepool.care_reports import *  # noqa: F403
 from rclonepool.care_reports import Redundancy, RemoteState
+from rclonepool.member_reports import *  # noqa: F403
 from rclonepool.space_reports import *  # noqa: F403
 
 Killer: TypeAlias = Literal["deleted", "overwritten"]
