@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import sys
 import sysconfig
 
@@ -15,6 +16,8 @@ def main() -> int:
     if shutil.which("rclone") is None:
         # The one of the package's extra, also where the environment is not activated.
         os.environ["PATH"] = os.pathsep.join(filter(None, [os.environ.get("PATH"), sysconfig.get_path("scripts")]))
+    # It has handlers of its own, after which Python's would raise.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
     return command(["rclonepool", *sys.argv[1:]])
 
 
