@@ -4,7 +4,7 @@
 help:
 	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
 	@echo 'make test      everything that must hold before a change goes in'
-	@echo 'make test-python-full  the Python tests, with pandas and pyarrow, too'
+	@echo 'make test-python-full  the Python tests, with pandas, pyarrow, xarray, pip from a checkout, 10 GiB, too'
 	@echo 'make test-c-full   what needs more time or tools of the C library: sanitizers, valgrind, fuzzing, abidiff, CMake, Doxygen'
 	@echo 'make test-ui   only the web page, in a browser'
 	@echo 'make screenshots   pictures of the web page into target/screenshots; two of them into docs'

@@ -64,7 +64,9 @@ def test_rclone_of_the_extra_is_found_without_its_directory_in_path(config: Path
     assert (Path(sysconfig.get_path("scripts")) / "rclone").exists(), "the extra is installed for the tests"
     (tmp_path / "one").mkdir()
     (tmp_path / "rclone.conf").write_text(f"[one]\ntype = alias\nremote = {tmp_path / 'one'}\n")
-    keys = keys_for(tmp_path, remotes=["one:"], redundancy_mode="none", rclone_config_file=str(tmp_path / "rclone.conf"))
+    keys = keys_for(
+        tmp_path, remotes=["one:"], redundancy_mode="none", rclone_config_file=str(tmp_path / "rclone.conf")
+    )
     config.write_text(json.dumps(keys))
     (tmp_path / "empty").mkdir()
     words = [PROGRAM, "--config", str(config), "init", "--yes"]

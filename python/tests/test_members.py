@@ -66,7 +66,7 @@ def test_a_change_that_fails_leaves_the_configuration_as_it_was(tmp_path: Path) 
     with rclonepool.Pool.create(keys_for(tmp_path / "others", 1, remotes=[other], redundancy_mode="none")):
         pass
     with rclonepool.Pool(file) as pool:
-        with pytest.raises(rclonepool.RclonePoolError, match="another pool|belongs to"):
+        with pytest.raises(rclonepool.RclonePoolError, match=r"another pool|belongs to"):
             pool.add_remotes([other], alone=True)
         with pytest.raises(rclonepool.InvalidArgumentError, match="shards"):
             pool.remove_remote(str(tmp_path / "disk0"), alone=True)

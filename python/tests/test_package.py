@@ -59,6 +59,13 @@ def test_the_tutorial_does_what_it_says() -> None:
     assert "recoverable: True" in ran.stdout
 
 
+def test_the_typed_example_runs(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "examples/python/typed.py"
+    ran = subprocess.run([sys.executable, str(example), str(tmp_path)], capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout == "1005 not_found True hello\n"
+
+
 def test_fsspec_finds_it() -> None:
     found = importlib.metadata.entry_points(group="fsspec.specs")
     assert found["rclonepool"].value == "rclonepool.fsspec:RclonePoolFileSystem"

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped, import-not-found, unused-ignore]
-import numpy
+import numpy  # type: ignore[import-untyped, import-not-found, unused-ignore]
 import pytest
 import rclonepool
-import xarray
-import zarr
+import xarray  # type: ignore[import-untyped, import-not-found, unused-ignore]
+import zarr  # type: ignore[import-untyped, import-not-found, unused-ignore]
 from conftest import keys_for
 
 
@@ -40,10 +40,14 @@ def test_xarray(options: dict[str, Any]) -> None:
     values = numpy.random.default_rng(1).normal(size=(30, 20))
     table = xarray.Dataset({"t": (("day", "place"), values)}, coords={"day": range(30)}, attrs={"unit": "K"})
     table.to_zarr("rclonepool://climate.zarr", consolidated=False, storage_options=options)
-    with xarray.open_zarr("rclonepool://climate.zarr", storage_options=options, chunks=None, consolidated=False) as read:
+    with xarray.open_zarr(
+        "rclonepool://climate.zarr", storage_options=options, chunks=None, consolidated=False
+    ) as read:
         assert read.attrs["unit"] == "K" and read["t"].sel(day=7).shape == (20,)
         xarray.testing.assert_identical(read.load(), table)
     more = table.assign_coords(day=range(30, 60))
     more.to_zarr("rclonepool://climate.zarr", append_dim="day", consolidated=False, storage_options=options)
-    with xarray.open_zarr("rclonepool://climate.zarr", storage_options=options, chunks=None, consolidated=False) as read:
+    with xarray.open_zarr(
+        "rclonepool://climate.zarr", storage_options=options, chunks=None, consolidated=False
+    ) as read:
         assert read.sizes["day"] == 60 and (read["t"][30:].values == values).all()

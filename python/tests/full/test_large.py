@@ -5,6 +5,7 @@ import subprocess
 import sys
 import textwrap
 from pathlib import Path
+from typing import Any
 
 from conftest import keys_for
 
@@ -12,9 +13,6 @@ GIB = 1 << 30
 
 PROGRAM = """
     import sys, rclonepool
-    def resident():
-        line = next(line for line in open("/proc/self/status") if line.startswith("VmRSS"))
-        return int(line.split()[1]) // 1024
     def peak():
         line = next(line for line in open("/proc/self/status") if line.startswith("VmHWM"))
         return int(line.split()[1]) // 1024
@@ -37,8 +35,8 @@ PROGRAM = """
 def test_ten_gib_in_1_mib_pieces_take_no_more_memory_than_one(tmp_path: Path) -> None:
     config = tmp_path / "config.json"
     # Every chunk is the same one, so that the disk need not hold them; each is read and verified anew.
-    keys = {"enable_deduplication": True, "enable_chunk_cache": False, "redundancy_mode": "none", "memory_limit_mb": 64}
-    config.write_text(json.dumps(keys_for(tmp_path, chunk_size=16 << 20, **keys)))
+    keys: dict[str, Any] = {"enable_deduplication": True, "enable_chunk_cache": False, "redundancy_mode": "none"}
+    config.write_text(json.dumps(keys_for(tmp_path, chunk_size=16 << 20, memory_limit_mb=64, **keys)))
     words = [sys.executable, "-c", textwrap.dedent(PROGRAM), str(config), str(10 * GIB)]
     ran = subprocess.run(words, capture_output=True, text=True, timeout=1800)
     assert ran.returncode == 0, ran.stderr
