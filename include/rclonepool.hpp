@@ -35,6 +35,14 @@ template <typename T, void (*Free)(T *)> struct Deleter {
     void operator()(T *handle) const noexcept { Free(handle); }
 };
 template <typename T, void (*Free)(T *)> using Owner = std::unique_ptr<T, Deleter<T, Free>>;
+inline std::vector<const char *> pointers(const std::vector<std::string> &texts) {
+    std::vector<const char *> pointers;
+    pointers.reserve(texts.size());
+    for (const auto &text : texts) {
+        pointers.push_back(text.c_str());
+    }
+    return pointers;
+}
 inline std::string_view view(const char *text) { return text ? std::string_view(text) : std::string_view(); }
 } // namespace detail
 /** @endcond */
@@ -244,6 +252,22 @@ public:
     Options &path(const std::string &path) { return set(RCLONEPOOL_OPTION_PATH, path); }
     /** See RCLONEPOOL_OPTION_LEVEL. */
     Options &level(rclonepool_level level) { return set(RCLONEPOOL_OPTION_LEVEL, std::int64_t(level)); }
+    /** See RCLONEPOOL_OPTION_SAMPLE. */
+    Options &sample(std::int64_t thousandths_of_a_percent) { return set(RCLONEPOOL_OPTION_SAMPLE, thousandths_of_a_percent); }
+    /** See RCLONEPOOL_OPTION_LIST. */
+    Options &list(std::int64_t files) { return set(RCLONEPOOL_OPTION_LIST, files); }
+    /** See RCLONEPOOL_OPTION_LOST. */
+    Options &lost(const std::string &remote) { return set(RCLONEPOOL_OPTION_LOST, remote); }
+    /** See RCLONEPOOL_OPTION_ACCEPT_LOSS. */
+    Options &accept_loss(bool on = true) { return set(RCLONEPOOL_OPTION_ACCEPT_LOSS, std::int64_t(on)); }
+    /** See RCLONEPOOL_OPTION_MIN_AGE_MS. */
+    Options &min_age_ms(std::int64_t age) { return set(RCLONEPOOL_OPTION_MIN_AGE_MS, age); }
+    /** See RCLONEPOOL_OPTION_ALONE. */
+    Options &alone(bool on = true) { return set(RCLONEPOOL_OPTION_ALONE, std::int64_t(on)); }
+    /** See RCLONEPOOL_OPTION_VERSION. */
+    Options &version(const std::string &version) { return set(RCLONEPOOL_OPTION_VERSION, version); }
+    /** See RCLONEPOOL_OPTION_TO. */
+    Options &to(const std::string &path) { return set(RCLONEPOOL_OPTION_TO, path); }
     /** See RCLONEPOOL_OPTION_CONTENT_TYPE. */
     Options &content_type(const std::string &type) { return set(RCLONEPOOL_OPTION_CONTENT_TYPE, type); }
     /** Whether all that was set could be. */
@@ -563,6 +587,14 @@ public:
     Result<Report> restore(const std::string &path, const Options &options = Options()) const {
         return detail::make<Report, rclonepool_report>(rclonepool_restore, capi(), path.c_str(), options.capi());
     }
+    /** What lies in the trash: a list, the newest version of a path first. */
+    Result<Report> trash(const Options &options = Options()) const {
+        return detail::make<Report, rclonepool_report>(rclonepool_trash, capi(), options.capi());
+    }
+    /** Empties the trash: what was in it cannot be brought back. */
+    Result<Report> empty_trash(const Options &options = Options()) const {
+        return detail::make<Report, rclonepool_report>(rclonepool_trash_empty, capi(), options.capi());
+    }
     /** Where the shards of a file lie. */
     Result<Report> layout(const std::string &path) const {
         return detail::make<Report, rclonepool_report>(rclonepool_layout, capi(), path.c_str());
@@ -592,7 +624,7 @@ public:
     /** Begins to store a local file or directory. */
     Result<Operation> start_upload(const std::string &local, const std::string &path,
                                    const Options &options = Options()) const {
-        return detail::make<Operation, rclonepool_op>(rclonepool_upload_start, capi(), local.c_str(), path.c_str(), options.capi());
+        return start(rclonepool_upload_start, local.c_str(), path.c_str(), options.capi());
     }
     /** Writes a file or directory of the pool to the local disk. */
     Result<Report> download(const std::string &path, const std::string &local, const Options &options = Options(),
@@ -602,36 +634,106 @@ public:
     /** Begins to write a file or directory of the pool to the local disk. */
     Result<Operation> start_download(const std::string &path, const std::string &local,
                                      const Options &options = Options()) const {
-        return detail::make<Operation, rclonepool_op>(rclonepool_download_start, capi(), path.c_str(), local.c_str(), options.capi());
+        return start(rclonepool_download_start, path.c_str(), local.c_str(), options.capi());
     }
     /** The pool at a glance. */
     Result<Report> status() const { return run(rclonepool_pool_status, nullptr); }
+    /** As status(), in the background. */
+    Result<Operation> start_status() const { return start(rclonepool_pool_status_start); }
     /** Whether the remotes hold what they should. */
     Result<Report> verify(const Options &options = Options(), const OnEvent &on_event = nullptr) const {
         return run(rclonepool_verify, on_event, options.capi());
+    }
+    /** As verify(), in the background. */
+    Result<Operation> start_verify(const Options &options = Options()) const {
+        return start(rclonepool_verify_start, options.capi());
     }
     /** What every file survives. */
     Result<Report> health(const Options &options = Options()) const {
         return run(rclonepool_health, nullptr, options.capi());
     }
+    /** As health(), in the background. */
+    Result<Operation> start_health(const Options &options = Options()) const {
+        return start(rclonepool_health_start, options.capi());
+    }
+    /** What lies on the remotes that nobody needs; changes nothing there. */
+    Result<Report> orphans(const Options &options = Options(), const OnEvent &on_event = nullptr) const {
+        return run(rclonepool_orphans, on_event, options.capi());
+    }
+    /** As orphans(), in the background. */
+    Result<Operation> start_orphans(const Options &options = Options()) const {
+        return start(rclonepool_orphans_start, options.capi());
+    }
     /** Frees what nobody needs. */
     Result<Report> gc(const Options &options = Options(), const OnEvent &on_event = nullptr) const {
         return run(rclonepool_gc, on_event, options.capi());
+    }
+    /** As gc(), in the background. */
+    Result<Operation> start_gc(const Options &options = Options()) const {
+        return start(rclonepool_gc_start, options.capi());
+    }
+    /** Puts the missing and damaged shards of a file anew from a local copy of it. */
+    Result<Report> repair(const std::string &path, const std::string &local, const Options &options = Options(),
+                          const OnEvent &on_event = nullptr) const {
+        return run(rclonepool_repair, on_event, path.c_str(), local.c_str(), options.capi());
+    }
+    /** As repair(), in the background. */
+    Result<Operation> start_repair(const std::string &path, const std::string &local,
+                                   const Options &options = Options()) const {
+        return start(rclonepool_repair_start, path.c_str(), local.c_str(), options.capi());
     }
     /** What is missing or damaged. */
     Result<Plan> plan_rebuild(const Options &options = Options()) const {
         return run<Plan, rclonepool_plan>(rclonepool_rebuild_plan, nullptr, options.capi());
     }
+    /** As plan_rebuild(), in the background; the operation gives the plan. */
+    Result<Operation> start_plan_rebuild(const Options &options = Options()) const {
+        return start(rclonepool_rebuild_plan_start, options.capi());
+    }
     /** What to move so that remotes are filled alike. */
     Result<Plan> plan_rebalance(double target) const {
         return run<Plan, rclonepool_plan>(rclonepool_rebalance_plan, nullptr, target);
+    }
+    /** As plan_rebalance(), in the background; the operation gives the plan. */
+    Result<Operation> start_plan_rebalance(double target) const {
+        return start(rclonepool_rebalance_plan_start, target);
+    }
+    /** What has another redundancy than "replication:3", "parity:4+2" or the like. */
+    Result<Plan> plan_convert(const std::string &path, const std::string &redundancy) const {
+        return run<Plan, rclonepool_plan>(rclonepool_convert_plan, nullptr, path.c_str(), redundancy.c_str());
+    }
+    /** As plan_convert(), in the background; the operation gives the plan. */
+    Result<Operation> start_plan_convert(const std::string &path, const std::string &redundancy) const {
+        return start(rclonepool_convert_plan_start, path.c_str(), redundancy.c_str());
+    }
+    /** What it takes to empty a remote, after which it leaves the pool. */
+    Result<Plan> plan_drain(const std::string &remote, const Options &options = Options()) const {
+        return run<Plan, rclonepool_plan>(rclonepool_drain_plan, nullptr, remote.c_str(), options.capi());
+    }
+    /** As plan_drain(), in the background; the operation gives the plan. */
+    Result<Operation> start_plan_drain(const std::string &remote, const Options &options = Options()) const {
+        return start(rclonepool_drain_plan_start, remote.c_str(), options.capi());
+    }
+    /** What it means to give remotes up for lost; performed, they leave the pool for ever. */
+    Result<Plan> plan_loss(const std::vector<std::string> &remotes) const {
+        auto names = detail::pointers(remotes);
+        return run<Plan, rclonepool_plan>(rclonepool_loss_plan, nullptr, names.data(), names.size());
+    }
+    /** As plan_loss(), in the background; the operation gives the plan. */
+    Result<Operation> start_plan_loss(const std::vector<std::string> &remotes) const {
+        auto names = detail::pointers(remotes);
+        return start(rclonepool_loss_plan_start, names.data(), names.size());
     }
     /** Does what a plan says. */
     Result<Report> perform(const Plan &plan, const OnEvent &on_event = nullptr) const {
         return run(rclonepool_plan_perform, on_event, plan.capi());
     }
+    /** As perform(), in the background; the plan need not stay. */
+    Result<Operation> start_perform(const Plan &plan) const {
+        return start(rclonepool_plan_perform_start, plan.capi());
+    }
     /** Watches over the pool, and tells by the operation's events. */
-    Result<Operation> start_watch() const { return detail::make<Operation, rclonepool_op>(rclonepool_watch_start, capi()); }
+    Result<Operation> start_watch() const { return start(rclonepool_watch_start); }
     /** The handle for the C API. */
     [[nodiscard]] const rclonepool_pool *capi() const { return pool_.get(); }
 
@@ -642,6 +744,9 @@ private:
         auto made = detail::make<T, Handle>(call, capi(), args..., callback.function(), static_cast<void *>(&callback));
         callback.rethrow();
         return made;
+    }
+    template <typename Call, typename... Args> Result<Operation> start(Call call, Args... args) const {
+        return detail::make<Operation, rclonepool_op>(call, capi(), args...);
     }
     detail::Owner<rclonepool_pool, rclonepool_pool_free> pool_;
 };

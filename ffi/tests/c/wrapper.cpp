@@ -122,12 +122,98 @@ static void test_operations(const rclonepool::Pool &pool, const std::string &scr
     CHECK(pool.plan_rebalance(5).ok() && pool.gc().ok() && pool.layout("/ops/a").ok());
 }
 
+static void test_trash(const rclonepool::Pool &pool) {
+    CHECK(pool.put("/trash/a", std::string("1")).ok() && pool.put("/trash/b", std::string("2")).ok());
+    CHECK(pool.remove("/trash", rclonepool::Options().recursive()).ok());
+    auto below = rclonepool::Options();
+    below.path("/trash");
+    auto trash = pool.trash(below);
+    CHECK(trash.ok() && *trash->length("") == 2 && std::string(*trash->text("/0/path")) == "/trash/a");
+    auto back = rclonepool::Options();
+    back.version(*trash->text("/0/version")).to("/trash/back");
+    CHECK(pool.restore("/trash/a", back).ok() && pool.get("/trash/back")->text() == "1");
+    CHECK(*pool.empty_trash(below)->integer("/versions") >= 1);
+    CHECK(*pool.trash(below)->length("") == 0 && !pool.restore("/trash/b"));
+}
+
+// Waits for an operation that began, and gives it back.
+static rclonepool::Operation ended(rclonepool::Result<rclonepool::Operation> op) {
+    CHECK(op.ok() && *op->wait());
+    return std::move(*op);
+}
+
+static void remove_file(const std::string &what) { CHECK(std::system(("find " + what + " -delete").c_str()) == 0); }
+
+static void test_care(const rclonepool::Pool &pool, const std::string &scratch) {
+    const std::string local = scratch + "/local";
+    CHECK(pool.refresh().ok());
+    // Both copies of a file go: only who has the file can help.
+    CHECK(pool.upload(local, "/care/a", rclonepool::Options().force()).ok());
+    auto layout = pool.layout("/care/a");
+    CHECK(layout.ok());
+    const std::string object = *layout->text("/chunks/0/chunk");
+    remove_file(scratch + "/[abc]/rclonepool_data -name '*" + object + "*'");
+    auto checked = pool.repair("/care/a", local, rclonepool::Options().dry_run());
+    CHECK(checked.ok() && *checked->length("/damaged") == 2 && *checked->integer("/rebuilt/shards") == 0);
+    CHECK(pool.repair("/care/a", local)->status() == RCLONEPOOL_STATUS_OK);
+    CHECK(*ended(pool.start_repair("/care/a", local)).take()->length("/damaged") == 0);
+    CHECK(pool.get("/care/a")->size() == 4000000);
+
+    auto orphans = pool.orphans();
+    CHECK(orphans.ok() && orphans->length("/orphans").ok());
+    CHECK(ended(pool.start_orphans(rclonepool::Options().min_age_ms(1000))).take()->length("/orphans").ok());
+    CHECK(*ended(pool.start_gc()).take()->integer("/marked") >= 0);
+    CHECK(*ended(pool.start_status()).take()->integer("/tolerated") == 1);
+    CHECK(ended(pool.start_verify(rclonepool::Options().level(RCLONEPOOL_LEVEL_DEEP).sample(100000).list(5))).take().ok());
+    auto lost = rclonepool::Options();
+    lost.lost(scratch + "/a").lost(scratch + "/b");
+    CHECK(*ended(pool.start_health(lost)).take()->integer("/recoverable") == 0);
+    CHECK(ended(pool.start_plan_rebuild(rclonepool::Options().all().accept_loss())).take_plan().ok());
+    CHECK(ended(pool.start_plan_rebalance(5)).take_plan().ok());
+
+    auto convert = pool.plan_convert("/care/a", "replication:3");
+    CHECK(convert.ok() && *convert->report().integer("/files") == 1);
+    CHECK(*ended(pool.start_perform(*convert)).take()->integer("/chunks") > 0);
+    CHECK(*ended(pool.start_plan_convert("/care/a", "replication:3")).take_plan()->report().integer("/files") == 0);
+    CHECK(!pool.plan_convert("/care/a", "replication:x"));
+}
+
+// One remote is emptied and leaves, another one is lost: the third has all there is.
+static void test_leaving(const std::string &scratch) {
+    CHECK(mkdir(scratch.c_str(), 0777) == 0);
+    rclonepool::Pool pool(open_pool(scratch.c_str()));
+    const std::vector<char> bytes(3000000, 'y');
+    CHECK(pool.put("/kept", bytes).ok() && pool.refresh().ok());
+    auto options = rclonepool::Options();
+    options.alone().force();
+    auto plan = pool.plan_drain(scratch + "/c", options);
+    CHECK(plan.ok() && *plan->report().integer("/shards") > 0);
+    CHECK(ended(pool.start_plan_drain(scratch + "/c")).take_plan().ok());
+    auto unknown = pool.plan_drain("no:");
+    CHECK(!unknown && unknown.error().status() == RCLONEPOOL_STATUS_NOT_FOUND);
+    auto drained = pool.perform(*plan);
+    CHECK(drained.ok() && *drained->integer("/left") == 0);
+    CHECK(std::string(*drained->text("/change/state")) == "removed");
+
+    remove_file(scratch + "/b -mindepth 1");
+    CHECK(pool.refresh().ok());
+    auto loss = pool.plan_loss({scratch + "/b"});
+    CHECK(loss.ok() && *loss->report().integer("/left") == 1 && *loss->report().integer("/unreadable") == 0);
+    CHECK(*ended(pool.start_plan_loss({scratch + "/b"})).take_plan()->report().integer("/shards") > 0);
+    CHECK(!pool.plan_loss({}) && !pool.plan_loss({"no:"}));
+    CHECK(*pool.perform(*loss)->length("/removed") == 1);
+    CHECK(pool.get("/kept")->size() == bytes.size());
+}
+
 int main(int argc, char **argv) {
     CHECK(argc == 2);
     rclonepool::Pool pool(open_pool(argv[1]));
     test_results(pool);
     test_files(pool);
     test_operations(pool, argv[1]);
+    test_trash(pool);
+    test_care(pool, argv[1]);
+    test_leaving(std::string(argv[1]) + "/leaving");
     CHECK(pool.refresh().ok() && pool.close().ok() && !pool.stat("/"));
     std::puts("wrapper: all is as promised");
     return 0;
