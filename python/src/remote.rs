@@ -13,6 +13,7 @@ use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
 
 use crate::error::{invalid, to_python};
 use crate::pool::{localised, open_options};
+use crate::runtime::Home;
 use crate::task::{Task, Value};
 
 /// The remote of a name, as the configuration has it.
@@ -56,7 +57,16 @@ pub(crate) async fn delete(pool: Arc<Pool>, remote: String, name: String) -> Res
 
 /// rclone, started as a configuration says.
 #[pyclass(frozen, module = "rclonepool._rclonepool")]
-pub(crate) struct Daemon(Mutex<Option<Arc<Rclone>>>);
+pub(crate) struct Daemon(Mutex<Option<Arc<Rclone>>>, Home);
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // In the child of a fork: rclone is the parent's to end.
+        if !self.1.is_here() {
+            std::mem::forget(self.0.get_mut().unwrap_or_else(PoisonError::into_inner).take());
+        }
+    }
+}
 
 #[pymethods]
 impl Daemon {
@@ -66,12 +76,13 @@ impl Daemon {
         Task::spawn(py, move |monitor| async move {
             let (config, options) = (localised(Config::parse(&config)?)?, open_options());
             let rclone = monitor.run(start_rclone(&config, &options)).await?;
-            Ok(Value::Daemon(Self(Mutex::new(Some(rclone)))))
+            Ok(Value::Daemon(Self(Mutex::new(Some(rclone)), Home::here())))
         })
     }
 
     /// Stops it; a second call does nothing.
     fn stop(&self, py: Python<'_>) -> PyResult<Task> {
+        self.1.check()?;
         let rclone = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         Task::spawn(py, |_| async move {
             if let Some(rclone) = rclone {

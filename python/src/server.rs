@@ -13,6 +13,7 @@ use serde::Deserialize;
 
 use crate::error::{invalid, to_python};
 use crate::pool::{localised, open_options};
+use crate::runtime::{Home, runtime};
 use crate::task::{Task, Value};
 
 /// What a server is started with.
@@ -86,9 +87,24 @@ async fn hashed(password: String) -> Result<String> {
 #[pyclass(frozen, module = "rclonepool._rclonepool")]
 pub(crate) struct Serving {
     server: Mutex<Option<Server>>,
+    home: Home,
     url: String,
     port: u16,
     warnings: Vec<String>,
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        let server = self.server.get_mut().unwrap_or_else(PoisonError::into_inner).take();
+        match runtime() {
+            Ok(runtime) if self.home.is_here() => {
+                let _inside = runtime.enter();
+                drop(server);
+            }
+            // In the child of a fork: listeners and pools are the parent's to end.
+            _ => std::mem::forget(server),
+        }
+    }
 }
 
 #[pymethods]
@@ -103,7 +119,7 @@ impl Serving {
             let at = server.addresses().first().map(|at| (at.url.clone(), at.address.port()));
             let (url, port) = at.ok_or_else(|| Error::new(ErrorKind::Internal, "the server listens nowhere"))?;
             let warnings = server.warnings();
-            Ok(Value::Serving(Self { server: Mutex::new(Some(server)), url, port, warnings }))
+            Ok(Value::Serving(Self { server: Mutex::new(Some(server)), home: Home::here(), url, port, warnings }))
         })
     }
 
@@ -127,6 +143,7 @@ impl Serving {
 
     /// Ends it in order; a second call does nothing.
     fn stop(&self, py: Python<'_>) -> PyResult<Task> {
+        self.home.check()?;
         let server = self.server.lock().unwrap_or_else(PoisonError::into_inner).take();
         Task::spawn(py, |_| async move {
             if let Some(server) = server {

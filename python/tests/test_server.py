@@ -12,6 +12,7 @@ import pytest
 import rclonepool
 from conftest import keys_for
 from rclonepool.api_server import APIServer
+from test_process import script
 
 
 def ask(url: str, method: str = "GET", data: bytes | None = None, **headers: str) -> tuple[int, bytes]:
@@ -73,6 +74,34 @@ def test_each_user_has_a_pool(tmp_path: Path) -> None:
         assert ask(api_server.url + "/api/v1/files/later/content", X_API_Key=token2) == (200, b"2")
     for pool in (pool1, pool2):
         pool.close()
+
+
+def test_a_forked_child_leaves_the_server_alone(tmp_path: Path) -> None:
+    program = """
+        import os, sys, urllib.request
+        from rclonepool import Pool
+        from rclonepool.api_server import APIServer
+        server = APIServer(port=0)
+        token = server.register_user_pool("a", Pool.create(sys.argv[1]))
+        server.start()
+        child = os.fork()
+        if not child:
+            try:
+                server.stop()
+            except RuntimeError as error:
+                assert "forked" in str(error)
+                del server
+                sys.exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        request = urllib.request.Request(server.url + "/api/v1/status", headers={"X-API-Key": token})
+        print(urllib.request.urlopen(request, timeout=30).status)
+        # It ends with the program.
+    """
+    config = tmp_path / "config.json"
+    config.write_text(json.dumps(keys_for(tmp_path)))
+    ran = script(program, config)
+    assert (ran.returncode, ran.stdout) == (0, "200\n"), ran.stderr
 
 
 def test_what_cannot_be_served_is_said(tmp_path: Path) -> None:
