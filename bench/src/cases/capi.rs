@@ -39,7 +39,8 @@ pub async fn run(scale: Scale) -> Result<Vec<Row>> {
     for _ in 0..scale.rounds {
         let (config, path) = (config.clone(), path.clone());
         // Each opens the pool anew, so that none finds the other's cache; each on a thread of its own, as C does.
-        let rust = tokio::task::spawn_blocking(move || in_order::fastest(&config, &path, bytes, PIECE, READS)).await??;
+        let rust =
+            tokio::task::spawn_blocking(move || in_order::fastest(&config, &path, bytes, PIECE, READS)).await??;
         let (c, all_stats) = read_by_c(&program, &made.config.to_string(), stats, bytes)?;
         ratios.push(c / rust);
         c_seconds.push(c);

@@ -113,7 +113,7 @@ mod tests {
     fn keys() -> Map<String, Value> {
         let keys = json!({
             "remotes": ["a:", "b:", "c:"], "use_crypt": true, "crypt_remotes": ["ac:", "bc:", "cc:"],
-            "remote_weights": {"b": 2.0, "c:": 3.0}, "failure_domains": {"a:": "x", "b:": "x"},
+            "remote_weights": {"b:": 2.0, "c:": 3.0}, "failure_domains": {"a:": "x", "b:": "x"},
         });
         keys.as_object().unwrap().clone()
     }
@@ -127,7 +127,7 @@ mod tests {
         let mut edited = keys();
         let before = Before::of(&edited);
         push(&mut edited, &config(&keys()), "d:", Some("dc:"));
-        push(&mut edited, &config(&keys()), "b", Some("twice:"));
+        push(&mut edited, &config(&keys()), "b:", Some("twice:"));
         assert_eq!(edited["remotes"], json!(["a:", "b:", "c:", "d:"]));
         assert_eq!(edited["crypt_remotes"], json!(["ac:", "bc:", "cc:", "dc:"]));
         let wider = config(&edited);
