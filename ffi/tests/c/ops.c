@@ -318,7 +318,7 @@ static void on_destroy(void *userdata) {
 }
 
 static void test_messages(rclonepool_pool *pool) {
-    char a[600], away[600];
+    char a[600] = "", away[600];
     rclonepool_report *report = NULL;
 
     INVALID(rclonepool_log_set(on_message, 6, pool, on_destroy, &error));
