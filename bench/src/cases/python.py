@@ -34,7 +34,7 @@ def main(config: str, path: str, rounds: str, directory: str, url: str) -> None:
     with Pool(json.loads(config)) as pool:
         reads = [read(pool, path) for _ in range(int(rounds))]
         ours = RclonePoolFileSystem(pool=pool, skip_instance_cache=True)
-        theirs = WebdavFileSystem(url, use_listings_cache=False, skip_instance_cache=True)
+        theirs = WebdavFileSystem(url, skip_instance_cache=True)
         listings = [(listing(ours, directory), listing(theirs, directory)) for _ in range(int(rounds))]
     figures = {
         "reads": [seconds for seconds, _ in reads],
