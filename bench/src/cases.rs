@@ -13,6 +13,7 @@ mod random;
 mod rebuild;
 mod requests;
 mod scale;
+mod server;
 mod small;
 mod sum;
 
@@ -20,7 +21,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 15] = [
+pub const ALL: [&str; 16] = [
     "sum",
     "peers",
     "directories",
@@ -36,6 +37,7 @@ pub const ALL: [&str; 15] = [
     "health",
     "rebuild",
     "capi",
+    "server",
 ];
 
 /// Runs one.
@@ -59,6 +61,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "rebuild" => rebuild::run(scale).await,
         "capi" => capi::run(scale).await,
         "scale" => scale::run(scale),
+        "server" => server::run(scale),
         other => Err(format!("no benchmark {other}").into()),
     }
 }
