@@ -1,7 +1,7 @@
 //! A client of HTTP that costs little beside the servers it measures: one connection, one request after another.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Read, Seek, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
@@ -58,7 +58,8 @@ impl Connection {
     ///
     /// # Errors
     /// An answer that is none of success; those of the connection.
-    pub fn put(&mut self, path: &str, file: &File) -> Result<()> {
+    pub fn put(&mut self, path: &str, mut file: &File) -> Result<()> {
+        file.rewind()?;
         let length = file.metadata()?.len();
         self.send(&format!("PUT {path}"), &format!("Content-Length: {length}\r\n"))?;
         // From file to connection within the kernel.
