@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::redundancy::{Redundancy, RedundancyMode};
 
 /// A configuration file under edit: other keys, their order and the file's mode and owner stay.
 #[derive(Debug)]
@@ -69,6 +70,18 @@ impl ConfigFile {
     /// Removes a key, so that its default holds; gives the value it had.
     pub fn remove(&mut self, key: &str) -> Option<Value> {
         self.map.shift_remove(key)
+    }
+
+    /// Sets the keys that say a redundancy.
+    pub fn set_redundancy(&mut self, redundancy: Redundancy) {
+        self.set("redundancy_mode", redundancy.mode.name());
+        if matches!(redundancy.mode, RedundancyMode::Replication | RedundancyMode::Hybrid) {
+            self.set("replication_factor", redundancy.copies);
+        }
+        if matches!(redundancy.mode, RedundancyMode::Parity | RedundancyMode::Hybrid) {
+            self.set("parity_data_shards", redundancy.data);
+            self.set("parity_parity_shards", redundancy.parity);
+        }
     }
 
     /// The text as it would be stored.
