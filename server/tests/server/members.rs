@@ -3,7 +3,7 @@
 use rclonepool_core::Config;
 use serde_json::{Value, json};
 
-use crate::client::{Served, get};
+use crate::client::{Served, get, load};
 
 /// The rclone to test with: `$RCLONEPOOL_TEST_RCLONE`, else `.venv/bin/rclone` in the repository, else that on `$PATH`.
 fn rclone() -> String {
@@ -21,12 +21,12 @@ fn shards(at: &std::path::Path) -> usize {
 }
 
 fn file(served: &Served) -> Config {
-    serde_json::from_str(&std::fs::read_to_string(served.root.path().join("config.json")).unwrap()).unwrap()
+    load(&served.root.path().join("config.json")).unwrap()
 }
 
 async fn done(served: &Served, method: &str, path: &str, body: Value) -> Value {
     let answer = served.rest(method, path, body).await;
-    assert_eq!(answer.status, 200, "{path}: {answer:?}");
+    assert_eq!(answer.status, 200, "{path}: {}", answer.text());
     let job = answer.json();
     assert_eq!(job["state"], "done", "{path}: {job}");
     job["result"].clone()
