@@ -387,6 +387,7 @@ fn candidates() -> impl proptest::strategy::Strategy<Value = Vec<Candidate>> {
         priority,
         domain,
         refuses,
+        is_full: false,
     });
     prop::collection::vec(one, 0..10)
 }
