@@ -117,7 +117,10 @@ async fn a_made_directory_comes_back_with_what_was_deleted_along_with_it() {
     let paths = |restored: &Restored| restored.paths.iter().map(ToString::to_string).collect::<Vec<_>>();
     assert_eq!(paths(&copied), ["/copy", "/copy/a", "/copy/s", "/copy/s/b"]);
     let restored = pool.restore(&path("/d"), None, None).await.unwrap();
-    assert_eq!((paths(&restored), restored.bytes), (["/d", "/d/a", "/d/s", "/d/s/b"].map(String::from).into(), 140_000));
+    assert_eq!(
+        (paths(&restored), restored.bytes),
+        (["/d", "/d/a", "/d/s", "/d/s/b"].map(String::from).into(), 140_000)
+    );
     for at in ["/d", "/copy"] {
         assert_eq!(get(&pool, &format!("{at}/a")).await.unwrap(), content(2, 70_000));
         assert_eq!(get(&pool, &format!("{at}/s/b")).await.unwrap(), content(3, 70_000));

@@ -286,7 +286,8 @@ async fn remotes_that_are_full_are_a_lack_of_storage() {
         store.set_capacity(Some(store.used()));
     }
     // Again and again: who was refused by a remote sets it aside, and may not take that for being offline.
-    for (path, size) in [("/big", 600_000), ("/big", 600_000), ("/packed", 9_000), ("/inline", 100), ("/there", 50_000)] {
+    for (path, size) in [("/big", 600_000), ("/big", 600_000), ("/packed", 9_000), ("/inline", 100), ("/there", 50_000)]
+    {
         let answer = served.ask("PUT", path, &[], &content(2, size)).await;
         assert_eq!((answer.status, answer.header("retry-after")), (507, None), "{path}: {}", answer.text());
     }

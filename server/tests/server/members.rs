@@ -52,8 +52,7 @@ async fn remotes_come_and_go() {
         listed["remotes"].as_array().unwrap().iter().map(|one| one["name"].as_str().unwrap().to_owned()).collect()
     };
     let own = |name: &str| served.root.path().join(name);
-    let added =
-        done(&served, "POST", "/remotes?wait=60", json!({"remotes": ["d4:", "d5:"], "alone": true})).await;
+    let added = done(&served, "POST", "/remotes?wait=60", json!({"remotes": ["d4:", "d5:"], "alone": true})).await;
     assert_eq!(added["remotes"], json!(["d4:", "d5:"]), "{added}");
     assert_eq!(file(&served).remotes.len(), 5);
     assert_eq!(names().await.len(), 5);

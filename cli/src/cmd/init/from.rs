@@ -6,8 +6,8 @@ use rclonepool_core::pool::{Found, RemoteState};
 use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
 use serde_json::{Map, Value};
 
-use super::made::{self, How};
 use super::fit_memory;
+use super::made::{self, How};
 use crate::context::{Context, open_options};
 use crate::format;
 
