@@ -1,5 +1,5 @@
 # `make demo` and `make test` fetch what they need (scripts/setup) and work on a fresh clone.
-.PHONY: help setup demo test test-c-full test-python-full test-ui screenshots bench torture fmt lint header abi reference book install clean
+.PHONY: help setup demo test test-c-full test-python-full test-ui screenshots bench torture soak fmt lint header abi reference book install clean
 
 help:
 	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
@@ -12,6 +12,7 @@ help:
 	@echo 'make fmt       format all sources'
 	@echo 'make bench     speed, memory and requests against other tools'
 	@echo 'make torture   random operations on failing remotes: SEED=1 SEEDS=1000, or MINUTES=10'
+	@echo 'make soak      200 WebDAV clients at once on a failing remote: MINUTES=1'
 	@echo 'make install   the C and C++ library: PREFIX=/usr/local'
 	@echo 'make header    write include/rclonepool.h anew from ffi/src'
 	@echo 'make abi       write the baseline of the C ABI anew: only where it may break'
@@ -56,6 +57,11 @@ bench:
 torture:
 	cargo run --locked --release -p rclonepool-cli -- torture --seed $(or $(SEED),1) \
 		$(if $(MINUTES),--minutes $(MINUTES),--seeds $(or $(SEEDS),1000))
+
+# Built as `make test` builds it.
+soak:
+	RCLONEPOOL_SOAK_MINUTES=$(or $(MINUTES),1) cargo test --locked --workspace --all-features --test dav \
+		a_crowd_loses_nothing -- --nocapture
 
 header:
 	RCLONEPOOL_BLESS=1 cargo test --all-features -p rclonepool-tests --test e2e header_is_that_of_the_sources

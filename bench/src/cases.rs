@@ -15,6 +15,7 @@ mod random;
 mod rebuild;
 mod requests;
 mod scale;
+mod server;
 mod small;
 mod sum;
 
@@ -22,7 +23,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     "sum",
     "peers",
     "directories",
@@ -39,6 +40,7 @@ pub const ALL: [&str; 16] = [
     "rebuild",
     "capi",
     "python",
+    "server",
 ];
 
 /// Runs one.
@@ -63,6 +65,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "capi" => capi::run(scale).await,
         "python" => python::run(scale).await,
         "scale" => scale::run(scale),
+        "server" => server::run(scale),
         other => Err(format!("no benchmark {other}").into()),
     }
 }

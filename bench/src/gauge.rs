@@ -33,8 +33,17 @@ fn ticks(process: &str, at: usize) -> f64 {
 
 /// The most memory a process had resident, in bytes.
 pub fn peak_resident(pid: u32) -> u64 {
+    status(pid, "VmHWM:")
+}
+
+/// The memory a process has resident now, in bytes.
+pub fn resident_of(pid: u32) -> u64 {
+    status(pid, "VmRSS:")
+}
+
+fn status(pid: u32, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap_or_default() << 10
 }
 
@@ -125,6 +134,7 @@ mod tests {
         drop(filled);
         assert!(watch.end() >= 64 << 20);
         assert!(peak_resident(std::process::id()) >= 64 << 20);
+        assert!((1..=peak_resident(std::process::id())).contains(&resident_of(std::process::id())));
         assert!(cpu_of(std::process::id()) > 0.0);
     }
 

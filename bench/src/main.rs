@@ -11,6 +11,7 @@ mod cases;
 mod chart;
 mod clouds;
 mod gauge;
+mod http;
 mod places;
 mod slowcloud;
 mod table;

@@ -61,8 +61,7 @@ impl Context {
             _ => error,
         })?;
         let config = self.localise(config)?;
-        let level = if config.given.contains("log_level") { config.log_level } else { level };
-        log::start(&self.ui, self.global.verbose, level);
+        self.log_as(&config, level);
         if !config.show_progress {
             self.ui.hide_progress();
         }
@@ -80,6 +79,12 @@ impl Context {
             }
         }
         Ok(config)
+    }
+
+    /// Logs as the configuration says, else at a level.
+    pub fn log_as(&self, config: &Config, level: LogLevel) {
+        let level = if config.given.contains("log_level") { config.log_level } else { level };
+        log::start(&self.ui, self.global.verbose, level);
     }
 
     /// Puts this machine's directories in their places.

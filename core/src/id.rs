@@ -63,6 +63,17 @@ fn write_hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
     f.write_str(str::from_utf8(&text[..2 * bytes.len().min(32)]).map_err(|_| fmt::Error)?)
 }
 
+/// Bytes, 32 at most, as lower-case hex digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    struct Hex<'a>(&'a [u8]);
+    impl fmt::Display for Hex<'_> {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write_hex(f, self.0)
+        }
+    }
+    Hex(bytes).to_string()
+}
+
 /// Reads exactly `2 * N` lower-case hex digits.
 fn parse_hex<const N: usize>(text: &str) -> Option<[u8; N]> {
     let digit = |byte: u8| match byte {
@@ -253,6 +264,7 @@ mod tests {
         let id = ChunkId(0xabc << 100);
         assert_eq!(id.to_string().parse::<ChunkId>().unwrap(), id);
         assert_eq!(ChunkId(0xf << 124).directory(), "f");
+        assert_eq!((hex(&[]), hex(&[0, 0x1f, 0xa5])), (String::new(), "001fa5".into()));
         let sum = Sha256([0xa5; 32]);
         assert_eq!(sum.to_string().parse::<Sha256>().unwrap(), sum);
     }

@@ -6,6 +6,9 @@ use std::path::{Component, Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use futures_util::FutureExt;
+use futures_util::future::{Either, ready};
+
 use crate::error::{Error, ErrorKind, Result};
 use crate::journal::record::{Content, Entry};
 
@@ -259,12 +262,17 @@ fn folds_case(directory: &Path) -> bool {
 
 /// Runs work on files, or much work, off the async threads.
 pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    begin_blocking(work).await
+}
+
+/// As [`blocking`]; the work begins before anybody waits for it.
+pub(crate) fn begin_blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T> + Send + 'static,
+) -> impl Future<Output = Result<T>> + Send {
     // A runtime of one thread (the simulation's) must not depend on others.
     if tokio::runtime::Handle::current().runtime_flavor() == tokio::runtime::RuntimeFlavor::CurrentThread {
-        return work();
+        return Either::Left(ready(work()));
     }
-    match tokio::task::spawn_blocking(work).await {
-        Ok(done) => done,
-        Err(error) => Err(Error::new(ErrorKind::Internal, format!("a file task failed: {error}"))),
-    }
+    let failed = |error| Err(Error::new(ErrorKind::Internal, format!("a file task failed: {error}")));
+    Either::Right(tokio::task::spawn_blocking(work).map(move |done| done.unwrap_or_else(failed)))
 }

@@ -2,6 +2,7 @@
 #![allow(clippy::result_large_err, reason = "a problem is made once for a request, and sent")]
 
 mod care;
+mod convert;
 mod docs;
 mod files;
 mod input;
@@ -38,6 +39,7 @@ pub fn guarded(app: Arc<App>) -> Router {
         .route("/verify", post(care::verify))
         .route("/repair", post(care::repair))
         .route("/rebuild", post(care::rebuild))
+        .route("/convert", post(convert::convert))
         .route("/rebalance", post(care::rebalance))
         .route("/orphans", post(care::orphans))
         .route("/gc", post(care::gc))

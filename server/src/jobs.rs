@@ -1,9 +1,11 @@
 //! Long operations: each runs by itself, can be watched and cancelled, and is remembered for a while.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::{Duration, Instant};
 
+use futures_util::FutureExt;
 use parking_lot::Mutex;
 use rclonepool_core::monitor::Event;
 use rclonepool_core::{Error, ErrorKind, Monitor, Result};
@@ -198,7 +200,10 @@ impl Jobs {
             // What ignores its monitor is dropped.
             let done = tokio::select! {
                 biased;
-                done = working => done,
+                done = AssertUnwindSafe(working).catch_unwind() => done.unwrap_or_else(|_| {
+                    tracing::error!("a job met a bug in rclonepool");
+                    Err(Error::new(ErrorKind::Internal, "a bug in rclonepool"))
+                }),
                 () = late(&job.cancel) => Err(Error::new(ErrorKind::Cancelled, "cancelled")),
             };
             {
@@ -326,6 +331,10 @@ mod tests {
         assert!(failed.ends_within(Duration::from_secs(5)).await);
         assert_eq!(failed.info().error.unwrap().code, "full");
 
+        let broken = jobs.start(order("gc"), |_| async { panic!("a bug") }).unwrap();
+        assert!(broken.ends_within(Duration::from_secs(5)).await);
+        assert_eq!(broken.info().error.unwrap().code, "internal");
+
         let endless = |monitor: Monitor| async move { monitor.run(std::future::pending()).await };
         let hung = jobs.start(order("drain"), endless).unwrap();
         assert!(!hung.ends_within(Duration::from_millis(10)).await);
@@ -334,7 +343,7 @@ mod tests {
         assert!(hung.ends_within(Duration::from_secs(5)).await);
         assert_eq!(hung.info().state, JobState::Cancelled);
         let kinds: Vec<String> = jobs.list().into_iter().map(|info| info.kind).collect();
-        assert_eq!(kinds, ["drain", "gc", "verify"]);
+        assert_eq!(kinds, ["drain", "gc", "gc", "verify"]);
 
         for _ in 0..RUNNING_MAX {
             jobs.start(order("drain"), endless).unwrap();

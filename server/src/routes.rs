@@ -119,3 +119,31 @@ async fn scrape(who: Who) -> Result<Response, Problem> {
     let text = metrics::render(&who.tenant).await?;
     Ok(([(header::CONTENT_TYPE, metrics::CONTENT_TYPE)], text).into_response())
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::body::Body;
+    use rclonepool_core::Config;
+    use rclonepool_core::pool::OpenOptions;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_handler_that_panics_answers_and_the_next_request_is_served() {
+        let app = App::new(Config::default(), Vec::new(), Vec::new(), None, OpenOptions::default()).unwrap();
+        let front_of = Front { app: Arc::new(app), https: false, is_local: true };
+        async fn bug() -> Response {
+            panic!("a bug")
+        }
+        let router = finish(Router::new().route("/bug", get(bug)).route("/healthz", get(healthz)), front_of);
+        for (path, status) in [("/bug", 500), ("/healthz", 200), ("/bug", 500)] {
+            let request = Request::builder().uri(path).header("host", "localhost").body(Body::empty()).unwrap();
+            let answer = router.clone().oneshot(request).await.unwrap();
+            assert_eq!(answer.status(), status, "{path}");
+            if status == 500 {
+                assert_eq!(answer.headers()[header::CONTENT_TYPE], "application/problem+json");
+            }
+        }
+    }
+}

@@ -98,6 +98,11 @@ impl Server {
         self.listeners.iter().map(|listener| listener.address.clone()).collect()
     }
 
+    /// The configuration in force.
+    pub fn config(&self) -> Arc<Config> {
+        self.app.config()
+    }
+
     /// SHA-256 of the certificate, as browsers show it; none without HTTPS.
     pub fn fingerprint(&self) -> Option<&str> {
         self.fingerprint.as_deref()

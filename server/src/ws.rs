@@ -27,6 +27,8 @@ const SEND_MAX: Duration = Duration::from_secs(10);
 const PING_EVERY: Duration = Duration::from_secs(30);
 /// What a client may send at once, in bytes.
 const MESSAGE_MAX: usize = 4096;
+/// What is kept ready for that, of each client: most never say more than what they subscribe to.
+const READ_BYTES: usize = 1024;
 
 /// The query of the address.
 #[derive(Debug, Deserialize)]
@@ -69,6 +71,7 @@ pub async fn open(State(app): State<Arc<App>>, mut request: Request) -> Response
     match WebSocketUpgrade::from_request_parts(&mut parts, &()).await {
         Ok(upgrade) => {
             let upgrade = upgrade.max_message_size(MESSAGE_MAX).max_frame_size(MESSAGE_MAX).write_buffer_size(0);
+            let upgrade = upgrade.read_buffer_size(READ_BYTES);
             upgrade.max_write_buffer_size(1 << 20).on_upgrade(move |socket| serve(socket, app, who))
         }
         Err(_) => Problem::new(StatusCode::UPGRADE_REQUIRED, "no_websocket", "this is a WebSocket").into_response(),

@@ -42,14 +42,15 @@ export async function remove(entries) {
 async function undo(paths, since) {
   const age = (Date.now() - since) / 1000 + 1;
   try {
-    let last = "";
+    const back = new Set();
     for (const path of paths) {
       // A folder comes back with what was deleted along with it, and with nothing that was gone before.
       const { versions } = await get(`trash${query({ path })}`);
       for (const one of versions.filter((/** @type {any} */ it) => it.age_seconds <= age)) {
         // By path, the newest first.
-        if (one.path !== last) await post("trash/restore", { path: one.path, version: one.version });
-        last = one.path;
+        if (back.has(one.path)) continue;
+        const restored = await post("trash/restore", { path: one.path, version: one.version });
+        for (const each of restored.paths) back.add(each);
       }
     }
     say("Restored.");

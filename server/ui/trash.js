@@ -58,8 +58,8 @@ export function Trash() {
       ${!who.read_only && !!versions?.length && html`<button class="button danger" onClick=${empty}><${Icon} name="trash" />Empty</button>`}<span class="quiet small sum" role="status">${versions ? plural(found.length, "version") : ""}</span></div>
     ${!versions && !error && html`<p class="loading">Loading…</p>`}
     ${versions && found.length === 0 && html`<div class="nothing card"><${Icon} name="trash" /><p>${text ? "Nothing in the trash is called so." : "The trash is empty."}</p></div>`}
-    ${found.length > 0 && html`<ul class="card trashed">${found.slice(0, shown).map((one) => html`<li key=${`${one.path} ${one.version}`} data-trashed=${one.path}><${Icon} name="file" /><div class="grow"><p class="name">${nameOf(one.path)}</p>
-      <p class="small quiet">${parent(one.path)} · ${bytes(one.size)} · since ${duration(one.age_seconds)} · ${one.expiring ? "being deleted" : `${duration(one.left_seconds)} left`}</p></div>
+    ${found.length > 0 && html`<ul class="card trashed">${found.slice(0, shown).map((one) => html`<li key=${`${one.path} ${one.version}`} data-trashed=${one.path}><${Icon} name=${one.kind === "directory" ? "folder" : "file"} /><div class="grow"><p class="name">${nameOf(one.path)}</p>
+      <p class="small quiet">${parent(one.path)} · ${one.kind === "directory" ? "folder" : bytes(one.size)} · since ${duration(one.age_seconds)} · ${one.expiring ? "being deleted" : `${duration(one.left_seconds)} left`}</p></div>
       ${!who.read_only && html`<button class="button small" disabled=${one.expiring} aria-label=${`Restore ${one.path}`} onClick=${() => restore(one)}><${Icon} name="restore" />Restore</button>`}</li>`)}</ul>`}
     ${found.length > shown && html`<button class="button" onClick=${() => setShown(shown + 1000)}>Show more of ${found.length}</button>`}`;
 }

@@ -151,6 +151,14 @@ impl Server {
         Self::start("webdav", directory, address, &["--user", Self::USER, "--pass", Self::PASSWORD])
     }
 
+    /// Serves a remote of `config` by WebDAV to anybody, with rclone's own defaults but for `options`.
+    pub fn webdav_of(config: &Config, remote: &str, options: &[&str]) -> Self {
+        let mut command = Command::new(binary());
+        command.args(["serve", "webdav", "--addr", "127.0.0.1:0", "--config"]).arg(config.path());
+        command.args(options).arg(remote);
+        Self::run(command)
+    }
+
     /// Serves `directory` by S3; the folders in it are the buckets.
     pub fn s3(directory: &Path) -> Self {
         Self::s3_at(directory, "127.0.0.1:0")
@@ -193,6 +201,10 @@ impl Server {
         // Not 0s: its cache would be swept without a pause, at the cost of half a processor.
         command.args(["serve", protocol, "--addr", address, "--dir-cache-time", "10ms", "--config", "/dev/null"]);
         command.args(options).arg(directory);
+        Self::run(command)
+    }
+
+    fn run(mut command: Command) -> Self {
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|e| panic!("cannot run {command:?}: {e}; run scripts/setup"));
         let stderr = child.stderr.take().expect("stderr is piped");

@@ -5,7 +5,7 @@ mod made;
 mod wizard;
 
 use rclonepool_core::config::{ByteSize, ConfigFile};
-use rclonepool_core::redundancy::{Redundancy, RedundancyMode};
+use rclonepool_core::redundancy::Redundancy;
 use rclonepool_core::{Error, ErrorKind, Pool, Result};
 
 use crate::context::{Context, open_options};
@@ -116,7 +116,7 @@ async fn make(wanted: &Wanted, context: &Context) -> Result<()> {
             file.set(key, prefix.as_str());
         }
     }
-    set_redundancy(&mut file, wanted.redundancy);
+    file.set_redundancy(wanted.redundancy);
     fit_memory(&mut file, wanted.chunk_size.map_or(104_857_600, |size| size.0), wanted.redundancy);
     let config = context.localise(file.config()?)?;
     let report = context.stoppable(Pool::init(&config, &open_options())).await?;
@@ -157,18 +157,6 @@ async fn existing(args: &Args, context: &Context) -> Result<()> {
     made::tell(context, &config, &How::Init(report), &path).await
 }
 
-/// Writes a redundancy into the keys that say it.
-pub(super) fn set_redundancy(file: &mut ConfigFile, redundancy: Redundancy) {
-    file.set("redundancy_mode", redundancy.mode.name());
-    if matches!(redundancy.mode, RedundancyMode::Replication | RedundancyMode::Hybrid) {
-        file.set("replication_factor", redundancy.copies);
-    }
-    if matches!(redundancy.mode, RedundancyMode::Parity | RedundancyMode::Hybrid) {
-        file.set("parity_data_shards", redundancy.data);
-        file.set("parity_parity_shards", redundancy.parity);
-    }
-}
-
 /// Raises the memory limit where chunks would be smaller than wanted for want of it.
 fn fit_memory(file: &mut ConfigFile, chunk_size: u64, redundancy: Redundancy) {
     let shards = u64::from(redundancy.shards());
@@ -197,7 +185,7 @@ mod tests {
         file.set("remotes", vec!["/a", "/b"]);
         file.set("chunk_size", 1u64 << 30);
         let redundancy = Redundancy::parity_of(2, 1).unwrap();
-        set_redundancy(&mut file, redundancy);
+        file.set_redundancy(redundancy);
         assert!(file.config().unwrap().chunk_bytes() < 1 << 30, "the default is too small");
         fit_memory(&mut file, 1 << 30, redundancy);
         let config = file.config().unwrap();

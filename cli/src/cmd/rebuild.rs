@@ -8,7 +8,6 @@ use rclonepool_core::redundancy::Redundancy;
 use rclonepool_core::{Config, Error, ErrorKind, Pool, PoolPath, Result};
 use serde_json::json;
 
-use super::init::set_redundancy;
 use super::partial;
 use super::transfer::{ParallelArgs, amount, done_of, interrupted};
 use super::words::too_few;
@@ -181,7 +180,7 @@ async fn convert(
     let mut config = config;
     if path.is_none() {
         let mut edited = ConfigFile::load(&context.config_path()?)?;
-        set_redundancy(&mut edited, redundancy);
+        edited.set_redundancy(redundancy);
         config = context.localise(edited.config()?)?;
         args.parallel.apply(&mut config);
         file = Some(edited);

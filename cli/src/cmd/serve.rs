@@ -162,11 +162,16 @@ async fn serve(flags: Flags, context: &Context) -> Result<()> {
         tokio::select! {
             () = context.cancel.cancelled() => break,
             () = hangups.next() => match server.reload().await {
-                Ok(restart) if restart.is_empty() => context.ui.log("info", "the configuration was read again"),
-                Ok(restart) => context.ui.warn(&format!(
-                    "the configuration was read again; only a restart changes {}",
-                    restart.join(", ")
-                )),
+                Ok(restart) => {
+                    context.log_as(&server.config(), LogLevel::Info);
+                    match restart.as_slice() {
+                        [] => context.ui.log("info", "the configuration was read again"),
+                        keys => context.ui.warn(&format!(
+                            "the configuration was read again; only a restart changes {}",
+                            keys.join(", ")
+                        )),
+                    }
+                }
                 Err(error) => context.ui.log("error", &format!("the configuration stays as it was: {error}")),
             },
         }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rclonepool_core::id::Stamp;
 use rclonepool_core::index::Killer;
-use rclonepool_core::pool::care::EmptyOptions;
+use rclonepool_core::pool::care::{EmptyOptions, TrashedKind};
 use rclonepool_core::{Error, ErrorKind, PoolPath, Result};
 use serde_json::json;
 
@@ -32,7 +32,7 @@ pub struct List {
     path: Option<String>,
 }
 
-/// Bring back a file, or all that was deleted below a directory
+/// Bring back a file, or a directory with what was deleted along with it
 ///
 /// What stands in its place goes to the trash itself.
 #[derive(Debug, clap::Args)]
@@ -91,8 +91,9 @@ async fn list(args: List, context: &Context) -> Result<()> {
                     (Killer::Deleted, false) => "deleted",
                 };
                 let stays = if trashed.expiring { "going now".into() } else { format!("{} left", format::left(left)) };
+                let slash = if trashed.kind == TrashedKind::Directory { "/" } else { "" };
                 out.line(&format!(
-                    "{}  {}  {how} {}, {stays}  {}",
+                    "{}  {}  {how} {}, {stays}  {}{slash}",
                     trashed.version,
                     size(trashed.size),
                     format::ago(ago),

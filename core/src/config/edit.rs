@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 
 use super::Config;
 use crate::error::{Error, ErrorKind, Result};
+use crate::redundancy::{Redundancy, RedundancyMode};
 
 /// A configuration file under edit: other keys, their order and the file's mode and owner stay.
 #[derive(Debug)]
@@ -74,6 +75,18 @@ impl ConfigFile {
     /// All keys, for changing them.
     pub fn keys_mut(&mut self) -> &mut Map<String, Value> {
         &mut self.map
+    }
+
+    /// Sets the keys that say a redundancy.
+    pub fn set_redundancy(&mut self, redundancy: Redundancy) {
+        self.set("redundancy_mode", redundancy.mode.name());
+        if matches!(redundancy.mode, RedundancyMode::Replication | RedundancyMode::Hybrid) {
+            self.set("replication_factor", redundancy.copies);
+        }
+        if matches!(redundancy.mode, RedundancyMode::Parity | RedundancyMode::Hybrid) {
+            self.set("parity_data_shards", redundancy.data);
+            self.set("parity_parity_shards", redundancy.parity);
+        }
     }
 
     /// The text as it would be stored.

@@ -38,7 +38,7 @@ impl Journal {
     /// state must have been taken from an index synced by `view`, in the same operation.
     ///
     /// # Errors
-    /// `FormatVersion` when a later version wrote to the pool; `Unavailable` when too few remotes took
+    /// `FormatVersion` when a later version wrote to the pool; `Full` or `Unavailable` when too few remotes took
     /// the commit: it is then not acknowledged, though it may turn up later.
     pub async fn commit(&self, view: &View, records: Vec<Record>) -> Result<Receipt> {
         self.commit_data(view, view.epoch, records).await
@@ -196,12 +196,15 @@ impl Journal {
         let reach = membership.reach(&held);
         if reach == Reach::TooFew && self.rules.quorum {
             let (w, n) = membership.quorum_of();
+            // Waiting helps where others than full remotes fail.
+            let are_full = !failures.is_empty() && failures.iter().all(|e| e.kind() == ErrorKind::Full);
+            let (kind, hint) = match are_full {
+                true => (ErrorKind::Full, "it is not acknowledged; free space on the remotes and repeat it"),
+                false => (ErrorKind::Unavailable, "it is not acknowledged; bring remotes back and repeat it"),
+            };
             let why = failures.into_iter().map(|e| e.to_string()).collect::<Vec<_>>().join("; ");
-            return Err(Error::new(
-                ErrorKind::Unavailable,
-                format!("the change reached {} of {n} remotes and {w} must hold it: {why}", held.len()),
-            )
-            .hint("it is not acknowledged; bring remotes back and repeat it"));
+            let message = format!("the change reached {} of {n} remotes and {w} must hold it: {why}", held.len());
+            return Err(Error::new(kind, message).hint(hint));
         }
         self.index.apply([(&name, commit)], &self.env.now())?;
         for id in &held {

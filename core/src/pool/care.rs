@@ -35,7 +35,7 @@ pub use rebuild::{DamagedChunk, DamagedRemote, RebuildOptions, RebuildPlan, Rebu
 pub use repack::RepackPlan;
 pub use repair::RepairReport;
 pub use suspect::Suspect;
-pub use trash::{EmptyOptions, Restored, Trashed};
+pub use trash::{EmptyOptions, Restored, Trashed, TrashedKind};
 pub use verify::{
     Checked, CommitCheck, CommitFinding, RemoteVerified, TrashVerified, VerifyLevel, VerifyOptions, VerifyReport,
 };

@@ -73,7 +73,7 @@ impl WholeFile {
     }
 
     pub fn finish(self) -> FileHashes {
-        let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect::<String>();
+        let hex = crate::id::hex;
         FileHashes {
             sha256: self.sha256.map(|h| h.finish().to_string()),
             md5: self.md5.map(|h| hex(&h.finalize())),

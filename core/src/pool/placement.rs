@@ -42,8 +42,17 @@ struct State {
     base: Option<Vec<(RemoteId, u64)>>,
     /// Bytes placed since: reserved from the moment they are planned.
     placed: Vec<u64>,
-    /// Why nothing goes there, and until when (boot clock).
-    aside: Vec<Option<(String, u64)>>,
+    /// Where nothing goes for now.
+    aside: Vec<Option<Aside>>,
+}
+
+/// Why nothing goes to a remote.
+#[derive(Debug, Clone)]
+struct Aside {
+    why: String,
+    is_full: bool,
+    /// Until when, by the boot clock.
+    until_ms: u64,
 }
 
 impl State {
@@ -211,13 +220,14 @@ impl Placement {
             let told = usage.get(at).copied().unwrap_or_default();
             // Several remotes on one disk tell the same figures; none has it to itself.
             let alone = usage.iter().filter(|other| is_same_disk(other, &told)).count() <= 1;
-            let refuses = match (record.map(|r| r.state), &state.aside[at]) {
-                (None, _) => Some("offline".to_owned()),
-                (Some(RemoteState::Joining | RemoteState::Active), Some((why, until))) if *until > now => {
-                    Some(why.clone())
+            let aside = state.aside[at].as_ref().filter(|aside| aside.until_ms > now);
+            let (refuses, is_full) = match (record.map(|r| r.state), aside) {
+                (None, _) => (Some("offline".to_owned()), false),
+                (Some(RemoteState::Joining | RemoteState::Active), Some(aside)) => {
+                    (Some(aside.why.clone()), aside.is_full)
                 }
-                (Some(RemoteState::Joining | RemoteState::Active), _) => None,
-                (Some(_), _) => Some("leaving the pool".to_owned()),
+                (Some(RemoteState::Joining | RemoteState::Active), None) => (None, false),
+                (Some(_), _) => (Some("leaving the pool".to_owned()), false),
             };
             Candidate {
                 used: used + state.placed[at],
@@ -227,6 +237,7 @@ impl Placement {
                 priority: settings.priority,
                 domain: settings.domain.clone(),
                 refuses,
+                is_full,
                 ..Candidate::new(label.clone())
             }
         };
@@ -315,7 +326,11 @@ impl Plan {
             ErrorKind::Full | ErrorKind::Auth => REFUSED_MS,
             _ => SET_ASIDE_MS,
         };
-        shared.aside[at] = Some((error.message().to_owned(), self.pool.env.boot_ms() + aside_ms));
+        shared.aside[at] = Some(Aside {
+            why: error.message().to_owned(),
+            is_full: error.kind() == ErrorKind::Full,
+            until_ms: self.pool.env.boot_ms() + aside_ms,
+        });
         shared.placed[at] = shared.placed[at].saturating_sub(size);
         let candidates = placement.candidates(&shared, usage, &self.pool, &self.view)?;
         let mut state = lock(&self.state);
@@ -355,7 +370,7 @@ impl Plan {
         state.placement = chosen;
         state.failed.push(at);
         let why = "an upload took much longer than those beside it".to_owned();
-        shared.aside[at] = Some((why, self.pool.env.boot_ms() + SET_ASIDE_MS));
+        shared.aside[at] = Some(Aside { why, is_full: false, until_ms: self.pool.env.boot_ms() + SET_ASIDE_MS });
         shared.placed[at] = shared.placed[at].saturating_sub(size);
         shared.placed[next] += size;
         Some(target)

@@ -72,6 +72,8 @@ pub struct Candidate {
     pub domain: Option<String>,
     /// Why nothing may be placed on it now (offline, draining, read-only, set aside); `None`: it accepts.
     pub refuses: Option<String>,
+    /// Whether it refuses because it has no room.
+    pub is_full: bool,
 }
 
 impl Candidate {
@@ -86,6 +88,7 @@ impl Candidate {
             priority: 0,
             domain: None,
             refuses: None,
+            is_full: false,
         }
     }
 
@@ -271,6 +274,9 @@ fn nowhere(candidates: &[Candidate], field: &Field, size: u64, excluded: &[usize
     let mut reasons = Vec::new();
     for (at, candidate) in candidates.iter().enumerate() {
         let reason = if let Some(why) = &candidate.refuses {
+            if candidate.is_full {
+                kind = ErrorKind::Full;
+            }
             why.clone()
         } else if excluded.contains(&at) {
             "failed already".to_owned()

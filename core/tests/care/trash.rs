@@ -7,7 +7,7 @@ use rclonepool_core::id::PoolId;
 use rclonepool_core::index::Killer;
 use rclonepool_core::journal::Limits;
 use rclonepool_core::pool::DeleteOptions;
-use rclonepool_core::pool::care::EmptyOptions;
+use rclonepool_core::pool::care::{EmptyOptions, Restored, TrashedKind};
 use rclonepool_core::testing::world::World;
 use rclonepool_core::{ErrorKind, Monitor, Pool};
 
@@ -90,6 +90,42 @@ async fn a_deleted_directory_comes_back_as_it_was() {
     assert_eq!(get(&pool, "/d/a").await.unwrap(), content(2, 200));
     assert_eq!(get(&pool, "/d/s/b").await.unwrap(), content(3, 70_000));
     assert_eq!(get(&pool, "/d/new").await.unwrap(), content(5, 10));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_made_directory_comes_back_with_what_was_deleted_along_with_it() {
+    let (world, id) = world(8).await;
+    let pool = world.open(id).await.unwrap();
+    pool.mkdir(&path("/d")).await.unwrap();
+    pool.mkdir(&path("/d/s")).await.unwrap();
+    put(&pool, "/d/a", &content(1, 100)).await;
+    put(&pool, "/d/a", &content(2, 70_000)).await;
+    put(&pool, "/d/s/b", &content(3, 70_000)).await;
+    put(&pool, "/d/gone before", &content(4, 10)).await;
+    pool.delete(&path("/d/gone before"), false).await.unwrap();
+    pool.delete(&path("/d"), true).await.unwrap();
+    put(&pool, "/d/gone since", &content(5, 10)).await;
+    pool.delete(&path("/d/gone since"), false).await.unwrap();
+    let trash = pool.trash(Some(&path("/d"))).unwrap();
+    let directories = trash.iter().filter(|it| it.kind == TrashedKind::Directory).map(|it| it.path.as_str());
+    assert_eq!(directories.collect::<Vec<_>>(), ["/d", "/d/s"]);
+    assert_eq!(serde_json::to_value(&trash[0]).unwrap()["kind"], "directory");
+    let of = trash.iter().find(|it| it.path == path("/d")).unwrap().version;
+    // From what another machine knows.
+    let other = world.open(id).await.unwrap();
+    let copied = other.restore(&path("/d"), Some(of), Some(&path("/copy"))).await.unwrap();
+    let paths = |restored: &Restored| restored.paths.iter().map(ToString::to_string).collect::<Vec<_>>();
+    assert_eq!(paths(&copied), ["/copy", "/copy/a", "/copy/s", "/copy/s/b"]);
+    let restored = pool.restore(&path("/d"), None, None).await.unwrap();
+    assert_eq!(
+        (paths(&restored), restored.bytes),
+        (["/d", "/d/a", "/d/s", "/d/s/b"].map(String::from).into(), 140_000)
+    );
+    for at in ["/d", "/copy"] {
+        assert_eq!(get(&pool, &format!("{at}/a")).await.unwrap(), content(2, 70_000));
+        assert_eq!(get(&pool, &format!("{at}/s/b")).await.unwrap(), content(3, 70_000));
+        assert_eq!(pool.list(&path(at)).unwrap().len(), 2);
+    }
 }
 
 #[tokio::test(start_paused = true)]

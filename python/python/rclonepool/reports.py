@@ -13,6 +13,8 @@ from rclonepool.space_reports import *  # noqa: F403
 
 Killer: TypeAlias = Literal["deleted", "overwritten"]
 """What put a version into the trash."""
+TrashedKind: TypeAlias = Literal["file", "directory", "link"]
+"""What a version in the trash is of."""
 
 
 class Usage(TypedDict):
@@ -319,6 +321,8 @@ class TrashedVersion(TypedDict):
 
     path: str
     """Its path."""
+    kind: TrashedKind
+    """What it is of."""
     version: str
     """Names the version."""
     size: int

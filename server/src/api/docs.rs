@@ -14,7 +14,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem, RefOr, Server};
 use utoipa_swagger_ui::Config;
 
 use super::input::Links;
-use super::{care, files, jobs, namespace, pool, remotes, session, trash};
+use super::{care, convert, files, jobs, namespace, pool, remotes, session, trash};
 use crate::problem::Problem;
 
 #[derive(OpenApi)]
@@ -25,7 +25,7 @@ use crate::problem::Problem;
         pool::status, pool::stats, pool::health, pool::balance, pool::sync,
         namespace::list, namespace::upload, namespace::search, namespace::mkdir, namespace::rename, namespace::copy,
         files::info, files::get_content, files::put_content, files::shards, files::health, files::delete,
-        care::verify, care::repair, care::rebuild, care::rebalance, care::orphans, care::gc,
+        care::verify, care::repair, care::rebuild, convert::convert, care::rebalance, care::orphans, care::gc,
         trash::list, trash::restore, trash::empty,
         remotes::list, remotes::add, remotes::remove, remotes::drain,
         jobs::list, jobs::find, jobs::cancel,

@@ -84,7 +84,7 @@ impl FileInfo {
             modified: u64::try_from(entry.mtime_ns / 1_000_000).ok().map(time_of_ms),
             created: Some(time_of_ms(entry.created_ms)),
             executable: entry.executable,
-            content_type: is_file.then(|| content::content_type(entry)),
+            content_type: is_file.then(|| content::content_type(entry).into_owned()),
             etag: is_file.then(|| content::etag(entry)).flatten(),
             chunks: entry.content.extents().len(),
             target,

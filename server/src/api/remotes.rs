@@ -41,7 +41,7 @@ pub async fn list(who: Who) -> Result<Json<RemoteList>, Problem> {
 }
 
 /// The configuration file that names the remotes of who asks.
-fn file_of(app: &App, who: &Who) -> Result<PathBuf, Problem> {
+pub(super) fn file_of(app: &App, who: &Who) -> Result<PathBuf, Problem> {
     app.file_of(&who.tenant).filter(|_| app.files.is_some()).ok_or_else(|| {
         let message = "this server has no configuration file to name the remotes in";
         Problem::new(StatusCode::NOT_IMPLEMENTED, "no_configuration_file", message)

@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use axum::Json;
 use rclonepool_core::id::Stamp;
-use rclonepool_core::pool::care::{EmptyOptions, Restored, Trashed};
+use rclonepool_core::pool::care::{EmptyOptions, Restored, Trashed, TrashedKind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::files::Kind;
 use super::input::{Input, Params, invalid, pool_path};
 use super::namespace::optional_path;
 use crate::auth::Who;
@@ -26,6 +27,8 @@ pub struct Part {
 pub struct TrashInfo {
     /// Its path.
     pub path: String,
+    /// What it is of.
+    pub kind: Kind,
     /// Names the version.
     pub version: String,
     /// Its length in bytes.
@@ -50,6 +53,11 @@ pub struct TrashList {
 fn info(one: &Trashed) -> TrashInfo {
     TrashInfo {
         path: one.path.to_string(),
+        kind: match one.kind {
+            TrashedKind::File => Kind::File,
+            TrashedKind::Directory => Kind::Directory,
+            TrashedKind::Link => Kind::Link,
+        },
         version: one.version.to_string(),
         size: one.size,
         age_seconds: one.age_ms / 1000,
@@ -74,7 +82,7 @@ pub async fn list(who: Who, Params(part): Params<Part>) -> Result<Json<TrashList
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Restore {
-    /// A file, or a directory whose content was deleted.
+    /// A file, or a directory: with it comes what was deleted along with it.
     pub path: String,
     /// Which version; left out: the newest.
     pub version: Option<String>,

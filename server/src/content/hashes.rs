@@ -10,7 +10,9 @@ use crate::status::{Answer, Refusal};
 pub fn checksums(entry: &Entry) -> Option<String> {
     let hashes = match &entry.content {
         // Its bytes are here.
-        Content::Inline { data, .. } => FileHashes::of(data, &[FileHash::Sha1, FileHash::Md5, FileHash::Sha256]),
+        Content::Inline { data, sha256 } => {
+            FileHashes { sha256: Some(sha256.to_string()), ..FileHashes::of(data, &[FileHash::Sha1, FileHash::Md5]) }
+        }
         Content::File { hashes, extents, .. } => match extents.as_slice() {
             [whole] if hashes.sha256.is_none() => {
                 FileHashes { sha256: Some(whole.sha256.to_string()), ..hashes.clone() }

@@ -1,5 +1,7 @@
 //! Content types, and what keeps users' files from acting as the dashboard they share an origin with.
 
+use std::borrow::Cow;
+
 use axum::http::header::{CONTENT_SECURITY_POLICY, CONTENT_TYPE, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, HeaderValue};
 use rclonepool_core::journal::record::Entry;
@@ -8,10 +10,10 @@ use rclonepool_core::journal::record::Entry;
 const SANDBOX: &str = "sandbox; default-src 'none'; img-src data:; media-src data:; style-src 'unsafe-inline'";
 
 /// The MIME type of a file: what its writer said, else what its name tells.
-pub fn content_type(entry: &Entry) -> String {
+pub fn content_type(entry: &Entry) -> Cow<'_, str> {
     match &entry.content_type {
-        Some(known) => known.clone(),
-        None => mime_guess::from_path(entry.path.name()).first_or_octet_stream().to_string(),
+        Some(known) => known.into(),
+        None => mime_guess::from_path(entry.path.name()).first_raw().unwrap_or("application/octet-stream").into(),
     }
 }
 

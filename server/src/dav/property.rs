@@ -150,13 +150,19 @@ impl Facts<'_> {
     pub fn write(&self, wanted: &Wanted, name_only: bool, out: &mut String) -> bool {
         match wanted {
             Wanted::Live(live) => {
-                let Some(value) = self.live(*live) else { return false };
-                let (prefix, name) = live.tag();
-                let _ = match value.as_str() {
-                    _ if name_only => write!(out, "<{prefix}:{name}/>"),
-                    "" => write!(out, "<{prefix}:{name}/>"),
-                    value => write!(out, "<{prefix}:{name}>{value}</{prefix}:{name}>"),
-                };
+                let (before, (prefix, name)) = (out.len(), live.tag());
+                out.extend(["<", prefix, ":", name, ">"]);
+                let value = out.len();
+                if self.write_live(*live, out).is_none() {
+                    out.truncate(before);
+                    return false;
+                }
+                if name_only || out.len() == value {
+                    out.truncate(value - 1);
+                    out.push_str("/>");
+                } else {
+                    out.extend(["</", prefix, ":", name, ">"]);
+                }
                 true
             }
             Wanted::Dead { namespace, name } => {
@@ -172,43 +178,46 @@ impl Facts<'_> {
         }
     }
 
-    /// The value, as XML; `None` where there is none.
-    fn live(&self, live: Live) -> Option<String> {
+    /// Writes the value, as XML; `None` where there is none.
+    fn write_live(&self, live: Live, out: &mut String) -> Option<()> {
         let file = self.entry.filter(|_| !self.is_directory);
-        let date = |mtime_ns: i64| httpdate::fmt_http_date(http_time(mtime_ns));
+        // Writing to a String cannot fail.
+        let date = |out: &mut String, mtime_ns: i64| write!(out, "{}", httpdate::HttpDate::from(http_time(mtime_ns)));
         let created = |entry: &Entry| i64::try_from(entry.created_ms).ok()?.checked_mul(1_000_000);
         match live {
-            Live::CreationDate => Some(rfc3339(self.entry?.created_ms)),
-            Live::ContentLength | Live::Size => Some(file?.content.size().to_string()),
+            Live::CreationDate => out.push_str(&rfc3339(self.entry?.created_ms)),
+            Live::ContentLength | Live::Size => write!(out, "{}", file?.content.size()).ok()?,
             Live::ContentType => match file {
-                Some(entry) => Some(escape(content_type(entry)).into_owned()),
-                None => Some("httpd/unix-directory".into()),
+                Some(entry) => out.push_str(&escape(&*content_type(entry))),
+                None => out.push_str("httpd/unix-directory"),
             },
-            Live::Etag => Some(escape(etag(file?)?).into_owned()),
-            Live::LastModified | Live::WindowsModified | Live::WindowsAccessed => Some(date(self.entry?.mtime_ns)),
-            Live::WindowsCreated => Some(date(created(self.entry?)?)),
-            Live::LockDiscovery => Some(self.lock_discovery()),
-            Live::ResourceType => Some(if self.is_directory { "<D:collection/>".into() } else { String::new() }),
-            Live::SupportedLock => Some(SUPPORTED_LOCKS.into()),
-            Live::QuotaAvailable | Live::QuotaUsed if !self.is_directory => None,
-            Live::QuotaAvailable => self.quota.available.map(|bytes| bytes.to_string()),
-            Live::QuotaUsed if self.quota.pad => self.quota.used.map(|bytes| format!("{bytes:014}")),
-            Live::QuotaUsed => self.quota.used.map(|bytes| bytes.to_string()),
-            Live::Checksums => Some(format!("<oc:checksum>{}</oc:checksum>", checksums(file?)?)),
-            Live::Executable => Some(if file?.executable { "T" } else { "F" }.into()),
+            Live::Etag => out.push_str(&escape(etag(file?)?)),
+            Live::LastModified | Live::WindowsModified | Live::WindowsAccessed => {
+                date(out, self.entry?.mtime_ns).ok()?
+            }
+            Live::WindowsCreated => date(out, created(self.entry?)?).ok()?,
+            Live::LockDiscovery => self.write_locks(out),
+            Live::ResourceType if self.is_directory => out.push_str("<D:collection/>"),
+            Live::ResourceType => {}
+            Live::SupportedLock => out.push_str(SUPPORTED_LOCKS),
+            Live::QuotaAvailable | Live::QuotaUsed if !self.is_directory => return None,
+            Live::QuotaAvailable => write!(out, "{}", self.quota.available?).ok()?,
+            Live::QuotaUsed if self.quota.pad => write!(out, "{:014}", self.quota.used?).ok()?,
+            Live::QuotaUsed => write!(out, "{}", self.quota.used?).ok()?,
+            Live::Checksums => out.extend(["<oc:checksum>", &checksums(file?)?, "</oc:checksum>"]),
+            Live::Executable => out.push_str(if file?.executable { "T" } else { "F" }),
             Live::WindowsAttributes => {
                 let hidden = if self.path.name().starts_with('.') { 0x02 } else { 0 };
-                Some(format!("{:08x}", hidden | if self.is_directory { 0x10 } else { 0x20 }))
+                write!(out, "{:08x}", hidden | if self.is_directory { 0x10 } else { 0x20 }).ok()?;
             }
         }
+        Some(())
     }
 
-    fn lock_discovery(&self) -> String {
-        let mut out = String::new();
+    fn write_locks(&self, out: &mut String) {
         for held in self.locks.covering(self.path) {
-            self.write_lock(&held, &mut out);
+            self.write_lock(&held, out);
         }
-        out
     }
 
     fn write_lock(&self, held: &Held, out: &mut String) {

@@ -11,7 +11,7 @@ use prometheus_client::metrics::gauge::ConstGauge;
 use prometheus_client::registry::Unit;
 use rclonepool_core::Result;
 use rclonepool_core::config::redact_remote;
-use rclonepool_core::pool::RemoteReport;
+use rclonepool_core::pool::{CacheStats, RemoteReport};
 use rclonepool_core::remote::wrap::{BOUNDS, MetricsSnapshot, TimingSnapshot};
 use serde::Serialize;
 
@@ -23,6 +23,7 @@ pub struct PoolMetrics {
     glance: Arc<Glance>,
     health: Option<Health>,
     damaged: u64,
+    cache: CacheStats,
     remotes: Vec<(String, MetricsSnapshot)>,
 }
 
@@ -46,6 +47,7 @@ impl PoolMetrics {
             glance: tenant.glance().await?,
             health: tenant.health(),
             damaged: pool.damage()?.len() as u64,
+            cache: pool.cache_stats(),
             remotes,
         })
     }
@@ -105,6 +107,17 @@ impl PoolMetrics {
         gauges(encoder, "utilization_variance", help, Some(&Unit::Ratios), &variance)
     }
 
+    fn of_cache(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
+        let CacheStats { hits, joined, misses, bytes, capacity } = self.cache;
+        let one = |value: u64| [(Vec::new(), value as f64)];
+        let by = |outcome: &str| vec![("outcome", outcome.to_owned())];
+        let reads = [(by("hit"), hits), (by("joined"), joined), (by("miss"), misses)];
+        let help = "Blocks that were asked for: there (hit), on their way already (joined), or to be fetched (miss)";
+        counters(encoder, "cache_reads", help, None, &reads)?;
+        gauges(encoder, "cache_size", "What the block cache holds", Some(&Unit::Bytes), &one(bytes))?;
+        gauges(encoder, "cache_capacity", "The most it may hold", Some(&Unit::Bytes), &one(capacity))
+    }
+
     fn of_files(&self, encoder: &mut DescriptorEncoder) -> fmt::Result {
         let one = |value: u64| [(Vec::new(), value as f64)];
         let (status, bytes) = (&self.glance.status, Some(&Unit::Bytes));
@@ -135,6 +148,7 @@ impl Collector for PoolMetrics {
     fn encode(&self, mut encoder: DescriptorEncoder) -> fmt::Result {
         self.of_remotes(&mut encoder)?;
         self.of_space(&mut encoder)?;
+        self.of_cache(&mut encoder)?;
         self.of_files(&mut encoder)
     }
 }

@@ -277,3 +277,24 @@ async fn small_files_that_come_together_share_chunks() {
     }
     assert!(chunks.len() < 30, "{}", chunks.len());
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn remotes_that_are_full_are_a_lack_of_storage() {
+    let served = served().await;
+    served.put("/there", &content(1, 100_000)).await;
+    for store in &served.world.stores {
+        store.set_capacity(Some(store.used()));
+    }
+    // Again and again: who was refused by a remote sets it aside, and may not take that for being offline.
+    for (path, size) in [("/big", 600_000), ("/big", 600_000), ("/packed", 9_000), ("/inline", 100), ("/there", 50_000)]
+    {
+        let answer = served.ask("PUT", path, &[], &content(2, size)).await;
+        assert_eq!((answer.status, answer.header("retry-after")), (507, None), "{path}: {}", answer.text());
+    }
+    let made = served.ask("MKCOL", "/d", &[], b"").await;
+    assert_eq!(made.status, 507, "{}", made.text());
+    assert_eq!(served.get("/there").await.body, content(1, 100_000));
+    for store in &served.world.stores {
+        store.set_capacity(None);
+    }
+}

@@ -43,6 +43,25 @@ pub fn config(root: &std::path::Path) -> Config {
     }
 }
 
+const PORTS: [&str; 3] = ["webdav_port", "api_server_port", "metrics_port"];
+
+/// Writes a configuration. Any free port is nothing that a file may ask for.
+fn store(path: &std::path::Path, config: &Config) {
+    let mut file = serde_json::to_value(config).unwrap();
+    file.as_object_mut().unwrap().retain(|key, value| !PORTS.contains(&key.as_str()) || *value != 0);
+    std::fs::write(path, file.to_string()).unwrap();
+}
+
+/// Reads what [`store`] wrote.
+pub fn load(path: &std::path::Path) -> rclonepool_core::Result<Config> {
+    let failed = |e: serde_json::Error| rclonepool_core::Error::new(rclonepool_core::ErrorKind::Config, e.to_string());
+    let mut file: Value = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).map_err(failed)?;
+    for port in PORTS {
+        file.as_object_mut().unwrap().entry(port).or_insert(0.into());
+    }
+    serde_json::from_value(file).map_err(failed)
+}
+
 pub async fn init(config: &Config) {
     Pool::init(config, &OpenOptions::default()).await.unwrap();
 }
@@ -72,13 +91,7 @@ impl Served {
 
     pub async fn over(root: tempfile::TempDir, config: Config) -> Self {
         let main = root.path().join("config.json");
-        std::fs::write(&main, serde_json::to_string(&config).unwrap()).unwrap();
-        let load = |path: &std::path::Path| {
-            let text = std::fs::read_to_string(path).unwrap();
-            // As written, ports of 0 included.
-            serde_json::from_str(&text)
-                .map_err(|e| rclonepool_core::Error::new(rclonepool_core::ErrorKind::Config, e.to_string()))
-        };
+        store(&main, &config);
         let server = Server::builder(config)
             .faces(&[Face::Serve, Face::Api, Face::Metrics])
             .files(Files { main, load: Arc::new(load) })
@@ -97,9 +110,9 @@ impl Served {
     /// Changes the configuration file.
     pub fn configure(&self, change: impl FnOnce(&mut Config)) {
         let main = self.root.path().join("config.json");
-        let mut config: Config = serde_json::from_str(&std::fs::read_to_string(&main).unwrap()).unwrap();
+        let mut config = load(&main).unwrap();
         change(&mut config);
-        std::fs::write(main, serde_json::to_string(&config).unwrap()).unwrap();
+        store(&main, &config);
     }
 
     /// A request to the REST face.

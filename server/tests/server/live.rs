@@ -137,6 +137,9 @@ async fn every_metric_is_there_by_name() {
     served.put("/a", &vec![1; 300_000]).await;
     get(served.api, "/api/v1/files/a/content", &[]).await;
     served.rest("GET", "/status", Value::Null).await;
+    for _ in 0..2 {
+        get(served.api, "/api/v1/files/a/content", &[("Range", "bytes=0-9")]).await;
+    }
     let mut text = String::new();
     for _ in 0..100 {
         text = get(served.metrics, "/metrics", &[]).await.text();
@@ -175,12 +178,20 @@ async fn every_metric_is_there_by_name() {
         "files_by_health gauge",
         "tolerated_remotes gauge",
         "damaged_shards gauge",
+        "cache_reads counter",
+        "cache_size_bytes gauge",
+        "cache_capacity_bytes gauge",
     ] {
         assert!(names.contains(&format!("rclonepool_{name}").as_str()), "{name}: {names:#?}");
     }
     let disk = served.root.path().join("disk1").display().to_string();
     assert!(text.contains("rclonepool_transferred_bytes_total{direction=\"upload\"} 300000"), "{text}");
-    assert!(text.contains("rclonepool_transferred_bytes_total{direction=\"download\"} 300000"), "{text}");
+    assert!(text.contains("rclonepool_transferred_bytes_total{direction=\"download\"} 300020"), "{text}");
+    let of_cache = |outcome: &str| {
+        let start = format!("rclonepool_cache_reads_total{{outcome=\"{outcome}\"}} ");
+        text.lines().find_map(|line| line.strip_prefix(start.as_str())?.parse::<u64>().ok()).unwrap()
+    };
+    assert!(of_cache("hit") >= 1 && of_cache("miss") >= 1, "{text}");
     assert!(
         text.contains(&format!("rclonepool_remote_operations_total{{remote=\"{disk}\",operation=\"put\"}}")),
         "{text}"

@@ -3,6 +3,7 @@
 
 mod client;
 mod live;
+mod members;
 mod process;
 mod rest;
 mod sign_in;

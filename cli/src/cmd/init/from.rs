@@ -6,8 +6,8 @@ use rclonepool_core::pool::{Found, RemoteState};
 use rclonepool_core::{Config, Error, ErrorKind, Pool, Result};
 use serde_json::{Map, Value};
 
+use super::fit_memory;
 use super::made::{self, How};
-use super::{fit_memory, set_redundancy};
 use crate::context::{Context, open_options};
 use crate::format;
 
@@ -99,7 +99,7 @@ fn write(file: &mut ConfigFile, config: &Config, found: &Found) {
     if config.manifest_prefix != default.manifest_prefix {
         file.set("manifest_prefix", config.manifest_prefix.as_str());
     }
-    set_redundancy(file, *redundancy);
+    file.set_redundancy(*redundancy);
     fit_memory(file, *chunk_size, *redundancy);
     if *strategy != default.balancing_strategy {
         file.set("balancing_strategy", serde_json::to_value(strategy).unwrap_or_default());

@@ -185,7 +185,7 @@ fn chunk_size(text: &str, redundancy: Redundancy) -> Result<ByteSize> {
     let mut file = ConfigFile::create(std::path::Path::new("config.json"));
     file.set("remotes", vec!["/"]);
     file.set("chunk_size", size.0);
-    super::set_redundancy(&mut file, redundancy);
+    file.set_redundancy(redundancy);
     super::fit_memory(&mut file, size.0, redundancy);
     file.config().map(|_| size)
 }

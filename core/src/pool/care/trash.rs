@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, RemoteId, Stamp};
 use crate::index::{Kept, Killer, Lot};
 use crate::journal::View;
-use crate::journal::record::{Deleted, Entry, Record};
+use crate::journal::record::{Content, Deleted, Entry, Record};
 use crate::monitor::Monitor;
 use crate::path::PoolPath;
 use crate::pool::Pool;
@@ -23,11 +23,35 @@ const SHORT_BYTES: u64 = 10 << 30;
 /// Where an upload finds a remote full, so much is made free, if the trash has it.
 const FULL_BYTES: u64 = 1 << 30;
 
+/// What a version is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TrashedKind {
+    /// A file.
+    File,
+    /// A directory that somebody made.
+    Directory,
+    /// A symbolic link.
+    Link,
+}
+
+impl TrashedKind {
+    fn of(content: &Content) -> Self {
+        match content {
+            Content::Directory {} => Self::Directory,
+            Content::Link { .. } => Self::Link,
+            Content::File { .. } | Content::Inline { .. } => Self::File,
+        }
+    }
+}
+
 /// A version in the trash.
 #[derive(Debug, Clone, Serialize)]
 pub struct Trashed {
     /// Its path.
     pub path: PoolPath,
+    /// What it is of.
+    pub kind: TrashedKind,
     /// Names the version.
     pub version: Stamp,
     /// Its length in bytes.
@@ -90,6 +114,7 @@ impl Pool {
                     [first, ..] => census.is_shown(first.chunk)?,
                 };
                 found.push(Trashed {
+                    kind: TrashedKind::of(&entry.content),
                     version: lot.stamp,
                     size: entry.content.size(),
                     mtime_ns: entry.mtime_ns,
@@ -106,9 +131,9 @@ impl Pool {
         Ok(found)
     }
 
-    /// Brings a version back: the newest one in the trash, or `version`; to its own path, or `to`. Where nothing
-    /// of that path is in the trash, what was deleted below it comes back, the newest version of each path.
-    /// What stands at the path goes to the trash itself.
+    /// Brings a version back: the newest one in the trash, or `version`; to its own path, or `to`. With a directory
+    /// comes what was deleted along with it, as it was then. Where nothing of that path is in the trash, what was
+    /// deleted below it comes back, the newest version of each path. What stands at the path goes to the trash itself.
     ///
     /// # Errors
     /// `NotFound`; `Busy` when the data is being deleted already; `Unavailable` without a view;
@@ -122,24 +147,23 @@ impl Pool {
         match trashed.into_iter().find(|lot| version.is_none_or(|stamp| lot.stamp == stamp)) {
             Some(lot) => {
                 let entry = self.index.version(lot.id)?;
-                wanted.push(Entry { path: to.unwrap_or(path).clone(), ..entry });
-            }
-            None if version.is_none() => {
-                for trashed in self.trash(Some(path))? {
-                    let again = wanted.last().is_some_and(|e: &Entry| e.path == trashed.path);
-                    if again || self.index.entry(&trashed.path)?.is_some() {
-                        continue;
-                    }
-                    wanted.extend(self.index.versions(&trashed.path)?.into_iter().find(|v| v.stamp == trashed.version));
-                }
-                for entry in &mut wanted {
-                    let rest = entry.path.below(path).unwrap_or_default();
-                    if let Some(to) = to.filter(|_| !rest.is_empty()) {
-                        entry.path = to.join(rest)?;
-                    }
+                let was_deleted = matches!(lot.kept, Some(Kept::Trashed(Killer::Deleted, _)));
+                let along = was_deleted && entry.content.is_directory();
+                wanted.push(entry);
+                if along && let Some(deletion) = self.index.deleted(path)? {
+                    wanted.extend(self.trashed_below(path, |it| self.went_along(it, &deletion))?);
                 }
             }
+            None if version.is_none() => wanted = self.trashed_below(path, |_| Ok(true))?,
             None => {}
+        }
+        for entry in &mut wanted {
+            let rest = entry.path.below(path).unwrap_or_default();
+            match to {
+                Some(to) if rest.is_empty() => entry.path = to.clone(),
+                Some(to) => entry.path = to.join(rest)?,
+                None => {}
+            }
         }
         if wanted.is_empty() {
             return Err(Error::new(ErrorKind::NotFound, "is not in the trash")
@@ -163,6 +187,31 @@ impl Pool {
         let receipt = self.commit(&view, records).await?;
         restored.stale = self.settle_receipt(receipt).await.map_err(|e| e.at_path(path))? || !whole;
         Ok(restored)
+    }
+
+    /// The newest version in the trash of each path below this one where nothing stands now, if it `counts`.
+    fn trashed_below(&self, path: &PoolPath, counts: impl Fn(&Trashed) -> Result<bool>) -> Result<Vec<Entry>> {
+        let (mut found, mut last) = (Vec::new(), None);
+        for trashed in self.trash(Some(path))?.into_iter().filter(|trashed| trashed.path != *path) {
+            // The newest comes first.
+            let is_older = last.as_ref() == Some(&trashed.path);
+            if !is_older && self.index.entry(&trashed.path)?.is_none() && counts(&trashed)? {
+                let versions = self.index.versions(&trashed.path)?;
+                found.extend(versions.into_iter().find(|entry| entry.stamp == trashed.version));
+            }
+            last = Some(trashed.path);
+        }
+        Ok(found)
+    }
+
+    /// Whether a version was deleted by the commit that has this deletion of a directory above it: the directory's
+    /// comes first, and the stamps of a commit are of one writer and moment.
+    fn went_along(&self, trashed: &Trashed, above: &Deleted) -> Result<bool> {
+        let Some(own) = self.index.deleted(&trashed.path)? else { return Ok(false) };
+        let moment = |deletion: &Deleted| (deletion.stamp.writer, deletion.stamp.ms);
+        let is_of_it = moment(&own) == moment(above) && own.stamp > above.stamp;
+        // What came and went since was not there.
+        Ok(is_of_it && trashed.by == Killer::Deleted && trashed.version < above.stamp)
     }
 
     /// Empties the trash: what is in it cannot be restored any more, and is freed by `gc`. Gives back how

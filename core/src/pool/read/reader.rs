@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use bytes::Bytes;
+use futures_util::future::{BoxFuture, ready};
 
 use super::ahead::FIRST_BYTES;
 use super::run::Run;
@@ -13,8 +14,12 @@ use super::{FileHandle, Manner, Part};
 use crate::error::Result;
 use crate::id::Sha256;
 use crate::journal::record::Entry;
+use crate::local::begin_blocking;
 use crate::pool::download::check;
 use crate::stage::hash::Hasher;
+
+/// Less than this is hashed at once: handing it to another thread costs as much.
+const ASIDE_BYTES: usize = 64 << 10;
 
 /// Reads a range of a file in order, verified. As it is known from the start how far it goes, each chunk is asked
 /// for once and its stream read as it is needed, and so far ahead as the settings say.
@@ -25,7 +30,7 @@ pub struct FileReader {
     /// The extent that is being read.
     part: Option<Part>,
     /// Of an extent that is read whole.
-    hash: Option<(Hasher, Sha256)>,
+    hash: Option<Hashing>,
     /// Fetches of what comes next begin up to here.
     begun: u64,
     runs: Vec<(u64, Arc<Run>)>,
@@ -87,7 +92,7 @@ impl FileReader {
             None => {
                 let part = self.file.part(&(self.at..self.end))?;
                 let whole = part.range == (0..part.extent.length);
-                self.hash = whole.then(|| (Hasher::new(), part.extent.sha256));
+                self.hash = whole.then(|| Hashing::new(part.extent.sha256));
                 part
             }
         };
@@ -99,17 +104,18 @@ impl FileReader {
         let (mut at, mut pieces) = (part.map.bytes(&row).start, Vec::new());
         for block in found {
             let within = |byte: u64| usize::try_from(byte.saturating_sub(at)).unwrap_or(usize::MAX).min(block.len());
-            let piece = block.slice(within(bytes.start)..within(bytes.end));
-            if let Some((hasher, _)) = &mut self.hash {
-                hasher.update(&piece);
-            }
+            pieces.push(block.slice(within(bytes.start)..within(bytes.end)));
             at += block.len() as u64;
-            pieces.push(piece);
         }
+        let hash = match self.hash.take() {
+            Some(hash) => Some(hash.update(&pieces).await?),
+            None => None,
+        };
         if at < bytes.end {
-            self.part = Some(part);
-        } else if let Some((hasher, expected)) = self.hash.take() {
-            check(hasher, expected)?;
+            (self.part, self.hash) = (Some(part), hash);
+        } else if let Some(hash) = hash {
+            // The last row is given only when all of the extent is what was stored.
+            hash.check().await?;
         }
         Ok(pieces)
     }
@@ -155,6 +161,37 @@ impl FileReader {
             run.allow(run.map().blocks(&(0..last)).end.min(run.blocks().end));
         }
         Ok(())
+    }
+}
+
+/// The hash of an extent, a row behind: one row is hashed while it is on its way to who reads.
+struct Hashing {
+    hasher: BoxFuture<'static, Result<Hasher>>,
+    expected: Sha256,
+}
+
+impl Hashing {
+    fn new(expected: Sha256) -> Self {
+        Self { hasher: Box::pin(ready(Ok(Hasher::new()))), expected }
+    }
+
+    /// Waits for the row before, and begins with this one.
+    async fn update(self, pieces: &[Bytes]) -> Result<Self> {
+        let mut hasher = self.hasher.await?;
+        if pieces.iter().map(Bytes::len).sum::<usize>() < ASIDE_BYTES {
+            pieces.iter().for_each(|piece| hasher.update(piece));
+            return Ok(Self { hasher: Box::pin(ready(Ok(hasher))), expected: self.expected });
+        }
+        let pieces = pieces.to_vec();
+        let work = begin_blocking(move || {
+            pieces.iter().for_each(|piece| hasher.update(piece));
+            Ok(hasher)
+        });
+        Ok(Self { hasher: Box::pin(work), expected: self.expected })
+    }
+
+    async fn check(self) -> Result<()> {
+        check(self.hasher.await?, self.expected)
     }
 }
 

@@ -314,6 +314,8 @@ fn who_refuses_is_explained() {
     );
     candidates.iter_mut().for_each(|one| one.refuses = Some("offline".into()));
     assert_eq!(placer.place(&candidates, &code(1, 0, 1), 1).unwrap_err().kind(), ErrorKind::Unavailable);
+    candidates[1].is_full = true;
+    assert_eq!(placer.place(&candidates, &code(1, 0, 1), 1).unwrap_err().kind(), ErrorKind::Full);
     assert_eq!(placer.place(&[], &code(1, 0, 1), 1).unwrap_err().kind(), ErrorKind::Unavailable);
     let many = pool(40).into_iter().map(|one| Candidate { refuses: Some("draining".into()), ..one });
     let error = placer.place(&many.collect::<Vec<_>>(), &code(1, 0, 1), 1).unwrap_err();
@@ -385,6 +387,7 @@ fn candidates() -> impl proptest::strategy::Strategy<Value = Vec<Candidate>> {
         priority,
         domain,
         refuses,
+        is_full: false,
     });
     prop::collection::vec(one, 0..10)
 }
