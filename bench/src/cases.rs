@@ -9,6 +9,7 @@ mod health;
 mod listing;
 mod memory;
 mod peers;
+mod plugins;
 mod random;
 mod rebuild;
 mod requests;
@@ -21,7 +22,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 16] = [
+pub const ALL: [&str; 17] = [
     "sum",
     "peers",
     "directories",
@@ -38,6 +39,7 @@ pub const ALL: [&str; 16] = [
     "rebuild",
     "capi",
     "server",
+    "plugins",
 ];
 
 /// Runs one.
@@ -60,6 +62,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "health" => health::run(scale),
         "rebuild" => rebuild::run(scale).await,
         "capi" => capi::run(scale).await,
+        "plugins" => plugins::run(scale),
         "scale" => scale::run(scale),
         "server" => server::run(scale),
         other => Err(format!("no benchmark {other}").into()),

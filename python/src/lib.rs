@@ -11,6 +11,7 @@ mod entry;
 mod error;
 mod file;
 mod logging;
+mod plugin;
 mod pool;
 mod remote;
 mod runtime;
