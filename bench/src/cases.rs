@@ -11,6 +11,7 @@ mod listing;
 mod memory;
 mod peers;
 mod python;
+mod plugins;
 mod random;
 mod rebuild;
 mod requests;
@@ -23,7 +24,7 @@ use crate::table::Row;
 use crate::{Result, Scale};
 
 /// Their names, in the order they run.
-pub const ALL: [&str; 17] = [
+pub const ALL: [&str; 18] = [
     "sum",
     "peers",
     "directories",
@@ -41,6 +42,7 @@ pub const ALL: [&str; 17] = [
     "capi",
     "python",
     "server",
+    "plugins",
 ];
 
 /// Runs one.
@@ -64,6 +66,7 @@ pub async fn run(name: &str, scale: Scale) -> Result<Vec<Row>> {
         "rebuild" => rebuild::run(scale).await,
         "capi" => capi::run(scale).await,
         "python" => python::run(scale).await,
+        "plugins" => plugins::run(scale),
         "scale" => scale::run(scale),
         "server" => server::run(scale),
         other => Err(format!("no benchmark {other}").into()),

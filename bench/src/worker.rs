@@ -135,7 +135,8 @@ impl Job {
         let begin = Instant::now();
         let watch = self.watch_memory.then(gauge::MemoryWatch::begin);
         let config = Config::parse(&self.config.to_string())?;
-        let options = OpenOptions { inherit_env: std::env::vars().collect() };
+        let options =
+            OpenOptions { inherit_env: std::env::vars().collect(), loaders: vec![rclonepool_plugin_native::loader()] };
         if matches!(self.work, Work::Init) {
             let made = Pool::init(&config, &options).await?;
             return Ok(Outcome { pool: made.pool.to_string(), ..Outcome::default() });
@@ -311,6 +312,7 @@ async fn fill_chunks(pool: &Arc<Pool>, directories: u32, files: u32) -> Result<(
                 stored: SIZE,
                 sha256: None,
                 compression: None,
+                transforms: Vec::new(),
                 layout,
                 units: (0..layout.shards()).map(units).collect(),
                 shards: (0..layout.shards()).filter_map(place).collect(),

@@ -93,6 +93,8 @@ pub enum Command {
     #[command(subcommand)]
     Remotes(cmd::remotes::Args),
     #[command(subcommand)]
+    Plugins(cmd::plugins::Args),
+    #[command(subcommand)]
     Config(cmd::config::Args),
     RecoverySheet(cmd::recovery_sheet::Args),
     Serve(cmd::serve::Args),
@@ -128,6 +130,7 @@ impl Command {
             Self::Orphans(_) => "orphans",
             Self::Gc(_) => "gc",
             Self::Remotes(_) => "remotes",
+            Self::Plugins(_) => "plugins",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",
             Self::Serve(_) => "serve",

@@ -13,6 +13,7 @@ pub mod ls;
 pub mod mkdir;
 pub mod mv;
 pub mod orphans;
+pub mod plugins;
 pub mod rebalance;
 pub mod rebuild;
 pub mod recovery_sheet;
@@ -61,6 +62,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Orphans(args) => orphans::run(args, context).await,
         Command::Gc(args) => gc::run(args, context).await,
         Command::Remotes(args) => remotes::run(args, context).await,
+        Command::Plugins(args) => plugins::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,

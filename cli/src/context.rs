@@ -249,5 +249,8 @@ pub fn open_options() -> OpenOptions {
     let ours =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let harmless = |name: &str| !name.starts_with("RCLONE_") || name.starts_with("RCLONE_CONFIG");
-    OpenOptions { inherit_env: ours.filter(|(name, _)| harmless(name)).collect() }
+    OpenOptions {
+        inherit_env: ours.filter(|(name, _)| harmless(name)).collect(),
+        loaders: vec![rclonepool_plugin_native::loader()],
+    }
 }

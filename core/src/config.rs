@@ -24,6 +24,7 @@ mod forms;
 mod keys;
 mod label;
 mod load;
+mod plugins;
 mod show;
 mod types;
 mod users;
@@ -40,6 +41,7 @@ pub use effective::RemoteSettings;
 pub use keys::{KeyDoc, reference};
 pub use label::{RemoteKind, redact_remote};
 pub use load::Problem;
+pub use plugins::PluginSettings;
 pub use show::Notice;
 pub use types::{AuthMethod, AuthMethods, ByteSize, Chunker, FileHash, LogLevel, RemoteLimits};
 pub use users::{TokenSettings, UserSettings};
@@ -351,6 +353,19 @@ pub struct Config {
     #[schemars(extend("x-allowed" = "an absolute path, or one that begins with ~/"))]
     pub plugins_dir: PathBuf,
 
+    /// Plugins that are known: whether each is in force, its file in `plugins_dir`, and its own configuration. Set by
+    /// `rclonepool plugins`.
+    #[schemars(extend("x-allowed" = "a map of ids (balancer:custom_balancer) to objects of enabled, file, read_only (it serves data that needs it, and is not used for new data) and config (an object for the plugin); of balancer, chunker and compression one may be enabled"))]
+    pub plugins: BTreeMap<String, PluginSettings>,
+
+    /// How long a plugin may take to start, and for each call.
+    #[schemars(range(min = 0.1, max = 3_600.0), extend("x-unit" = "seconds"))]
+    pub plugin_timeout: f64,
+
+    /// The Python (3.10 or later) that runs plugins.
+    #[schemars(length(min = 1), extend("x-allowed" = "a program's name, an absolute path, or a path that begins with ~/"))]
+    pub plugin_python: PathBuf,
+
     /// How much is logged.
     #[schemars(extend("x-allowed" = "off, error (or critical), warning, info, debug or trace, in any case"))]
     pub log_level: LogLevel,
@@ -450,6 +465,9 @@ impl Default for Config {
             api_local_roots: Vec::new(),
             enable_plugins: true,
             plugins_dir: "~/.config/rclonepool/plugins".into(),
+            plugins: BTreeMap::new(),
+            plugin_timeout: 5.0,
+            plugin_python: "python3".into(),
             log_level: LogLevel::Info,
             enable_metrics: false,
             metrics_host: "127.0.0.1".into(),

@@ -19,6 +19,7 @@ pub mod journal;
 pub mod local;
 pub mod monitor;
 pub mod path;
+pub mod plugin;
 pub mod pool;
 pub mod redundancy;
 pub mod remote;

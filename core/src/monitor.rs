@@ -117,6 +117,19 @@ impl Monitor {
         Self { listener: Some(listener), cancel, bytes: Arc::default() }
     }
 
+    /// The same, with one more who listens.
+    #[must_use]
+    pub(crate) fn and(&self, also: Listener) -> Self {
+        let first = self.listener.clone();
+        let both: Listener = Arc::new(move |event| {
+            also(event);
+            if let Some(first) = &first {
+                first(event);
+            }
+        });
+        Self { listener: Some(both), cancel: self.cancel.clone(), bytes: self.bytes.clone() }
+    }
+
     /// Reports an event.
     pub fn event(&self, event: &Event) {
         if let Event::Progress { bytes, .. } = event {

@@ -18,6 +18,7 @@ mod namespace;
 mod news;
 mod open;
 mod placement;
+mod plugged;
 mod read;
 mod resume;
 mod settings;
@@ -55,6 +56,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{PoolId, RemoteId};
 use crate::index::{Finding, Index, PoolLock};
 use crate::journal::{Journal, Receipt, View};
+use crate::plugin::Plugins;
 use crate::redundancy::Redundancy;
 use crate::remote::SharedRemote;
 use crate::remote::rclone::Rclone;
@@ -170,6 +172,8 @@ pub struct Pool {
     noted: Mutex<Vec<Finding>>,
     /// What was said of remotes already.
     news: news::News,
+    /// What is in force of each kind.
+    plugins: Arc<Plugins>,
     /// Wakes whoever waits for damage to be noted.
     noticed: Arc<Notify>,
 }
@@ -223,6 +227,7 @@ impl Pool {
             care_reads: Semaphore::new(settings.download_workers.max(1)),
             noted: Mutex::default(),
             news: news::News::default(),
+            plugins: Arc::default(),
             noticed: Arc::new(Notify::new()),
             rclone: None,
             metrics: Vec::new(),
@@ -231,6 +236,18 @@ impl Pool {
             journal,
             index,
         })
+    }
+
+    /// The same with these plugins.
+    #[must_use]
+    pub fn with_plugins(mut self, plugins: Plugins) -> Self {
+        self.plugins = Arc::new(plugins);
+        self
+    }
+
+    /// What is in force of each kind of plugin.
+    pub fn plugins(&self) -> &Plugins {
+        &self.plugins
     }
 
     /// The pool's id.
@@ -262,6 +279,9 @@ impl Pool {
     async fn keep(&self, view: Arc<View>) {
         let mut kept = self.view.write().await;
         if view.taken_at_ms >= kept.taken_at_ms {
+            if self.plugins.has_handlers() {
+                self.tell_offline(Some(&kept), &view);
+            }
             *kept = view;
         }
     }
@@ -360,6 +380,7 @@ impl Pool {
                 tracing::debug!("{error}");
             }
         }
+        self.plugins.settle().await;
         self.journal.settle(self.settings.offer_timeout).await;
         if let Some(rclone) = &self.rclone {
             rclone.close().await;

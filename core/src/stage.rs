@@ -1,7 +1,7 @@
 //! The stages: pure functions of bytes and numbers.
 //!
 //! In data order: [`chunk`] cuts a file, [`pack`] puts small ones together, [`hash`] names the bytes, [`compress`] makes
-//! them fewer, [`layout`] says how a chunk is spread over shards, [`erasure`] computes parity, [`stripe`] does so
+//! them fewer, [`transform`] is what plugins do to them, [`layout`] says how a chunk is spread over shards, [`erasure`] computes parity, [`stripe`] does so
 //! row by row with a checksum per unit, [`place`] chooses the remotes.
 //!
 //! A stage does no I/O, knows no clock, no remote and no journal, and names only stages before it;
@@ -15,3 +15,4 @@ pub mod layout;
 pub mod pack;
 pub mod place;
 pub mod stripe;
+pub mod transform;

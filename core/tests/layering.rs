@@ -9,7 +9,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// In data order: a stage may name those before it.
-const STAGES: [&str; 8] = ["chunk", "pack", "hash", "compress", "layout", "erasure", "stripe", "place"];
+const STAGES: [&str; 9] = ["chunk", "pack", "hash", "transform", "compress", "layout", "erasure", "stripe", "place"];
 /// What a stage may name of the rest of the crate.
 const STAGES_MAY_NAME: [&str; 6] = ["stage", "error", "id", "Error", "ErrorKind", "Result"];
 /// What makes a function impure or asynchronous.

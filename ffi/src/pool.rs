@@ -71,7 +71,11 @@ unsafe fn opening(given: *const c_char, file: bool, options: *const rclonepool_o
         None => {}
     }
     let workers = options.count(Opt::Workers).unwrap_or(WORKERS);
-    Ok(Opening { config, options: OpenOptions { inherit_env: env }, workers })
+    Ok(Opening {
+        config,
+        options: OpenOptions { inherit_env: env, loaders: vec![rclonepool_plugin_native::loader()] },
+        workers,
+    })
 }
 
 /// # Safety

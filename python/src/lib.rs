@@ -12,6 +12,7 @@ mod error;
 mod file;
 mod logging;
 mod members;
+mod plugin;
 mod pool;
 mod remote;
 mod runtime;

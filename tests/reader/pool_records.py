@@ -105,7 +105,7 @@ _ORDER = {
     "directory": "",
     "deleted": "path stamp of purge",
     "chunk": "chunk stamp size stored sha256 compression transforms layout units shards",
-    "compression": "zstd",
+    "compression": "zstd pieces",
     "zstd": "frames",
     "frames": "plain stored",
     "transforms": "plugin version",
@@ -280,16 +280,19 @@ def _chunk_content(chunk: Chunk, body: Json) -> None:
         chunk.sha256 = text(body, "sha256", SHA256)
     if body.get("compression") is not None:
         compression = child(body, "compression")
-        if list(compression) != ["zstd"]:
+        if list(compression) not in (["zstd"], ["pieces"]):
             raise Malformed(f"has an unknown compression: {', '.join(compression)}")
-        frames = children(child(compression, "zstd"), "frames")
+        if "pieces" in compression and not chunk.plugins:
+            raise Malformed("has pieces, and no plugin that made them")
+        frames = children(child(compression, next(iter(compression))), "frames")
         chunk.frames = [(size_of(frame, "plain"), size_of(frame, "stored")) for frame in frames]
         if any(not 0 < size <= MOST_OF_A_FRAME for frame in chunk.frames for size in frame):
             raise Malformed("has a frame of an impossible size")
-    if not chunk.plugins:  # plugins may change the length of the stream
-        parts = [(chunk.size, chunk.size)] if chunk.frames is None else chunk.frames
-        if (sum(p for p, _ in parts), sum(s for _, s in parts)) != (chunk.size, chunk.stored):
-            raise Malformed("has sizes that do not fit each other")
+    if chunk.plugins and chunk.frames is None:
+        raise Malformed(f"names the plugin {', '.join(chunk.plugins)}, and no pieces that it made")
+    parts = [(chunk.size, chunk.size)] if chunk.frames is None else chunk.frames
+    if (sum(p for p, _ in parts), sum(s for _, s in parts)) != (chunk.size, chunk.stored):
+        raise Malformed("has sizes that do not fit each other")
     layout = child(body, "layout")
     chunk.data, chunk.parity, chunk.unit = whole(layout, "data"), size_of(layout, "parity"), whole(layout, "unit")
     if chunk.data < 1 or chunk.unit < 1 or chunk.data + chunk.parity > 256:

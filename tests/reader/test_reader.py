@@ -272,7 +272,11 @@ class Contents(ReaderCase):
     def test_plugins_refuse_the_files_that_need_them(self) -> None:
         pool = self.make(2)
         secret = pool.chunk(
-            b"secret", REPLICATION, stored=b"ifwhwj+tag", transforms=[{"plugin": "encryption:rot", "version": "1.0"}]
+            b"secret",
+            REPLICATION,
+            stored=b"ifwhwj+tag",
+            compression={"pieces": {"frames": [{"plain": 6, "stored": 10}]}},
+            transforms=[{"plugin": "encryption:rot", "version": "1.0"}],
         )
         plain = pool.chunk(b"plain", REPLICATION)
         pool.commit(
@@ -287,6 +291,17 @@ class Contents(ReaderCase):
         self.assertRegex(errors, r"FAILED: /secret: chunk .* needs the plugin encryption:rot 1\.0")
         flip(secret.files[0, 1])
         self.assertIn("3 good, 1 damaged", self.check(pool.dirs, code=1))
+
+    def test_pieces_and_plugins_need_each_other(self) -> None:
+        pool = self.make(1)
+        pieces = {"pieces": {"frames": [{"plain": 1, "stored": 1}]}}
+        alone = pool.chunk(b"x", NONE, compression=pieces)
+        without = pool.chunk(b"y", NONE, transforms=[{"plugin": "transformer:t", "version": "2"}])
+        files = pool.file("/x", b"x", (alone, 0, 1)), pool.file("/y", b"y", (without, 0, 1))
+        pool.commit(alone.record, without.record, *files, requires=["plugins"])
+        said = self.check(pool.dirs, code=1)
+        self.assertIn("has pieces, and no plugin that made them", said)
+        self.assertIn("names the plugin transformer:t 2, and no pieces that it made", said)
 
     def test_unknown_compression(self) -> None:
         pool = self.make(1)

@@ -118,7 +118,10 @@ impl Config {
         optional.into_iter().flatten().for_each(expand);
         self.api_local_roots.iter_mut().for_each(expand);
         self.users.values_mut().filter_map(|user| user.config.as_mut()).for_each(expand);
-        [&mut self.rclone_binary, &mut self.manifest_cache_dir, &mut self.plugins_dir].into_iter().for_each(expand);
+        [&mut self.rclone_binary, &mut self.manifest_cache_dir, &mut self.plugins_dir, &mut self.plugin_python]
+            .into_iter()
+            .for_each(expand);
+        self.plugins.values_mut().filter_map(|plugin| plugin.file.as_mut()).for_each(expand);
         let home = home.to_string_lossy();
         let label = |text: &str| match text.strip_prefix('~') {
             Some(rest) if rest.is_empty() || rest.starts_with('/') || WINDOWS && rest.starts_with('\\') => {

@@ -9,9 +9,19 @@ pub enum RemoteKind {
     Rclone,
     /// A directory of this machine, by absolute path or `~/…`.
     Directory,
+    /// What a plugin keeps: `storage_backend:NAME:ROOT`.
+    Plugin,
 }
 
+/// What the label of a plugin's remote begins with.
+const PLUGIN: &str = "storage_backend:";
+
 impl RemoteKind {
+    /// The plugin's name and the root of a remote that a plugin keeps; `None` for any other.
+    pub fn plugin(label: &str) -> Option<(&str, &str)> {
+        label.strip_prefix(PLUGIN)?.split_once(':')
+    }
+
     /// What `label` is on this system. On Windows `C:\pool` and `C:/pool` are directories;
     /// elsewhere `C:/pool` is the rclone remote named C.
     ///
@@ -58,6 +68,14 @@ pub(super) fn parse(label: &str, windows: bool) -> Result<Parsed<'_>, String> {
     }
     if windows && label.as_bytes().get(1) == Some(&b':') && label.as_bytes()[0].is_ascii_alphabetic() {
         return Err("the path of a drive must begin at its root, such as C:\\pool".into());
+    }
+    if let Some(rest) = label.strip_prefix(PLUGIN) {
+        let possible = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-');
+        let name = rest.split_once(':').map(|(name, _)| name);
+        if !name.is_some_and(|name| (1..=64).contains(&name.len()) && name.chars().all(possible)) {
+            return Err("a plugin's remote is written storage_backend:NAME:ROOT".into());
+        }
+        return Ok(Parsed { kind: RemoteKind::Plugin, name: None, has_options: false, path_at: label.len() });
     }
     parse_rclone(label)
 }

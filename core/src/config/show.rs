@@ -17,32 +17,16 @@ pub struct Notice {
     pub message: String,
 }
 
-/// What a switch does not do yet.
-struct Unbuilt {
-    key: &'static str,
-    on: fn(&Config) -> bool,
-    message: &'static str,
-}
-
-const fn unbuilt(key: &'static str, on: fn(&Config) -> bool, message: &'static str) -> Unbuilt {
-    Unbuilt { key, on, message }
-}
-
-/// The keys that are read and checked but have no effect in this version. Whoever builds one of
-/// them deletes its line.
-const UNBUILT: [Unbuilt; 1] = [unbuilt("enable_plugins", |c| c.enable_plugins, "plugins are not loaded")];
-
 impl Config {
-    /// What the user should know: each key that is switched on, by the file or against its default,
-    /// and has no effect in this version.
+    /// What the user should know: keys that are in order and have no effect.
     pub fn notices(&self) -> Vec<Notice> {
-        let default = Config::default();
-        let meant = |entry: &&Unbuilt| (entry.on)(self) && (self.given.contains(entry.key) || !(entry.on)(&default));
-        let notice = |entry: &Unbuilt| Notice {
-            key: entry.key.into(),
-            message: format!("{} has no effect in this version: {}", entry.key, entry.message),
-        };
-        UNBUILT.iter().filter(meant).map(notice).collect()
+        let mut notices = Vec::new();
+        let enabled: Vec<&str> = self.plugins.iter().filter(|(_, p)| p.enabled).map(|(id, _)| id.as_str()).collect();
+        if !self.enable_plugins && !enabled.is_empty() {
+            let message = format!("plugins has no effect while enable_plugins is off: {}", enabled.join(", "));
+            notices.push(Notice { key: "plugins".into(), message });
+        }
+        notices
     }
 
     /// The effective values of all keys as a JSON object, in the order of [`Config`], with hashes of
@@ -51,6 +35,10 @@ impl Config {
         let mut shown = self.clone();
         for hash in shown.webdav_users.values_mut() {
             *hash = HIDDEN.into();
+        }
+        for plugin in shown.plugins.values_mut() {
+            // Keys of ciphers, for one.
+            plugin.config.values_mut().for_each(|value| *value = HIDDEN.into());
         }
         let mut tokens: Vec<(String, usize)> = Vec::new();
         for (name, user) in &shown.users {

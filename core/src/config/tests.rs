@@ -148,12 +148,12 @@ fn secrets_are_masked_everywhere() {
 fn switches_without_effect_say_so() {
     let keys = |config: &Config| config.notices().into_iter().map(|n| n.key).collect::<Vec<_>>();
     assert!(keys(&parse("")).is_empty(), "defaults are no one's wish");
-    let config = parse(r#""enable_plugins": true, "enable_metrics": true, "enable_webui": false"#);
-    assert_eq!(keys(&config), ["enable_plugins"]);
-    assert!(config.notices()[0].message.contains("no effect in this version"));
-    let example = Config::parse(EXAMPLE).unwrap();
-    assert!(!keys(&example).iter().any(|key| key == "auto_rebalance"));
-    assert!(keys(&example).iter().any(|key| key == "enable_plugins"));
+    let plugins = r#""plugins": {"balancer:x": {"enabled": true, "config": {"key": "secret"}}, "chunker:y": {}}"#;
+    let config = parse(&format!(r#""enable_plugins": false, {plugins}"#));
+    assert_eq!(keys(&config), ["plugins"]);
+    assert!(config.notices()[0].message.contains("no effect while enable_plugins is off: balancer:x"));
+    assert!(keys(&parse(plugins)).is_empty() && keys(&Config::parse(EXAMPLE).unwrap()).is_empty());
+    assert!(!format!("{config:?}").contains("secret"), "what a plugin gets may be a key");
 }
 
 #[test]

@@ -8,6 +8,7 @@ use serde_json::Value;
 use super::forms::{is_argon2id, is_base_path, is_host, is_origin, is_rooted, is_user};
 use super::load::shown;
 use super::{Config, RemoteKind, flags, keys, label, redact_remote};
+use crate::plugin::PluginId;
 use crate::redundancy::{Redundancy, RedundancyMode};
 
 const WINDOWS: bool = cfg!(windows);
@@ -38,6 +39,7 @@ pub(super) fn findings(config: &Config) -> Vec<Finding> {
     check.maps_of_remotes();
     check.prefixes();
     check.paths();
+    check.plugins();
     check.flags();
     check.lists();
     check.quorum();
@@ -95,8 +97,7 @@ impl Check<'_> {
             match label::parse(text, WINDOWS) {
                 Err(why) => self.report(&[key], path, format!("\"{name}\": {why}")),
                 Ok(parsed) if only.is_some_and(|kind| kind != parsed.kind) => {
-                    let message =
-                        format!("\"{name}\" is a directory; a crypt remote of rclone is needed (crypt-mega1:)");
+                    let message = format!("\"{name}\" is no rclone remote; a crypt remote is needed (crypt-mega1:)");
                     self.report(&[key], path, message);
                 }
                 Ok(_) => {
@@ -238,6 +239,25 @@ impl Check<'_> {
         }
     }
 
+    fn plugins(&mut self) {
+        let mut single = BTreeMap::new();
+        for (text, settings) in &self.config.plugins {
+            let path = format!("plugins.{text}");
+            let id = match text.parse::<PluginId>() {
+                Ok(id) => id,
+                Err(error) => {
+                    self.report(&["plugins"], path, error.to_string());
+                    continue;
+                }
+            };
+            let in_force = settings.enabled && !settings.read_only && id.kind.is_single();
+            if let Some(other) = in_force.then(|| single.insert(id.kind, text)).flatten() {
+                let message = format!("{other} is enabled, too; only one {} can be in force", id.kind.as_str());
+                self.report(&["plugins"], path, message);
+            }
+        }
+    }
+
     fn paths(&mut self) {
         let config = self.config;
         let optional = [
@@ -256,11 +276,12 @@ impl Check<'_> {
                 self.refuse(key, key, &path.to_string_lossy());
             }
         }
-        let program = &config.rclone_binary;
-        let text = program.to_string_lossy();
-        let no_name = text.is_empty() || text.contains(['/', '\0']) || WINDOWS && text.contains('\\');
-        if no_name && !is_rooted(program) {
-            self.refuse("rclone_binary", "rclone_binary", &text);
+        for (key, program) in [("rclone_binary", &config.rclone_binary), ("plugin_python", &config.plugin_python)] {
+            let text = program.to_string_lossy();
+            let no_name = text.is_empty() || text.contains(['/', '\0']) || WINDOWS && text.contains('\\');
+            if no_name && !is_rooted(program) {
+                self.refuse(key, key, &text);
+            }
         }
         let (given, missing) = match (&config.ssl_cert_file, &config.ssl_key_file) {
             (Some(_), None) => ("ssl_cert_file", "ssl_key_file"),

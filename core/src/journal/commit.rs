@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use crate::id::{OperationId, PoolId, Stamp};
 use crate::journal::record::Record;
+use crate::stage::compress::Compression;
 
 /// The format this library reads and writes. FORMAT.md lists what each version changed.
 pub const FORMAT: u32 = 1;
@@ -24,7 +25,7 @@ const ZSTD_LEVEL: i32 = 3;
 
 /// The features this library knows; a commit that requires another cannot be read by it, and one
 /// that uses another cannot be rewritten by it.
-pub const FEATURES: &[&str] = &["properties", "trash", "zstd"];
+pub const FEATURES: &[&str] = &["plugins", "properties", "trash", "zstd"];
 
 /// What a commit object holds.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,8 +56,8 @@ pub struct Commit {
 impl Commit {
     /// A commit of `records`, which have their stamps.
     pub fn new(pool: PoolId, records: Vec<Record>) -> Self {
-        let all = |of: fn(&Record) -> Option<&'static str>| {
-            let features: std::collections::BTreeSet<&str> = records.iter().filter_map(of).collect();
+        let all = |of: fn(&Record) -> &'static [&'static str]| {
+            let features: std::collections::BTreeSet<&str> = records.iter().flat_map(of).copied().collect();
             features.into_iter().map(str::to_owned).collect()
         };
         Self {
@@ -136,7 +137,13 @@ impl Commit {
                     chunk.layout.validate().map_err(|e| e.to_string())?;
                     let layout = &chunk.layout;
                     match &chunk.compression {
+                        Some(Compression::Pieces { .. }) if chunk.transforms.is_empty() => {
+                            return Err(format!("chunk {} has pieces, and no plugin that made them", chunk.chunk));
+                        }
                         Some(compression) => compression.validate(chunk.size, chunk.stored),
+                        None if !chunk.transforms.is_empty() => {
+                            return Err(format!("chunk {} was changed by plugins and has no pieces", chunk.chunk));
+                        }
                         None if chunk.size != chunk.stored => {
                             return Err(format!(
                                 "chunk {} has {} bytes, stored as {}",

@@ -11,6 +11,7 @@ use crate::redundancy::Redundancy;
 use crate::stage::compress::Compression;
 use crate::stage::layout::Layout;
 use crate::stage::place::Strategy;
+use crate::stage::transform::Applied;
 
 /// The largest file kept in its manifest, in bytes.
 pub const INLINE_BYTES_MAX: u64 = 4096;
@@ -55,21 +56,24 @@ impl Record {
         }
     }
 
-    /// The feature without which a commit of this record cannot be understood, if any.
-    pub fn requires(&self) -> Option<&'static str> {
-        match self {
-            Self::Chunk(r) if r.compression.is_some() => Some("zstd"),
-            _ => None,
+    /// The features without which a commit of this record cannot be understood.
+    pub fn requires(&self) -> &'static [&'static str] {
+        let Self::Chunk(chunk) = self else { return &[] };
+        match (&chunk.compression, chunk.transforms.is_empty()) {
+            (None, true) => &[],
+            (Some(Compression::Zstd { .. }), true) => &["zstd"],
+            (Some(Compression::Zstd { .. }), false) => &["plugins", "zstd"],
+            _ => &["plugins"],
         }
     }
 
-    /// The feature a commit of this record uses, if any.
-    pub fn uses(&self) -> Option<&'static str> {
+    /// The features a commit of this record uses.
+    pub fn uses(&self) -> &'static [&'static str] {
         match self {
-            Self::Pool(r) if r.trash_hours > 0 => Some("trash"),
-            Self::Deleted(r) if r.purge => Some("trash"),
-            Self::Entry(r) if !r.properties.is_empty() => Some("properties"),
-            _ => None,
+            Self::Pool(r) if r.trash_hours > 0 => &["trash"],
+            Self::Deleted(r) if r.purge => &["trash"],
+            Self::Entry(r) if !r.properties.is_empty() => &["properties"],
+            _ => &[],
         }
     }
 
@@ -325,6 +329,9 @@ pub struct ChunkRecord {
     /// How the stored stream is compressed; `None`: it is the plain bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compression: Option<Compression>,
+    /// What plugins did to the frames of the stored stream, in the order they did.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transforms: Vec<Applied>,
     /// How the stored stream is spread.
     pub layout: Layout,
     /// CRC-32C of every stripe unit, per shard index.

@@ -17,6 +17,7 @@ use crate::local::blocking;
 use crate::local::{self, Target};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
+use crate::plugin::{Hook, of_file};
 use crate::stage::hash::Hasher;
 
 mod packed;
@@ -79,6 +80,8 @@ impl Pool {
         options: &DownloadOptions,
         monitor: &Monitor,
     ) -> Result<DownloadReport> {
+        let told = if options.dry_run { monitor.clone() } else { self.told(monitor) };
+        let monitor = &told;
         if let Some(entry) = self.index.entry(path)?.filter(|e| !e.content.is_directory()) {
             let target = if target.is_dir() { target.join(local::file_name(path.name())?) } else { target.to_owned() };
             monitor.event(&Event::Total {
@@ -200,6 +203,7 @@ impl Pool {
             FileAction::Unchanged
         } else {
             if !options.dry_run {
+                self.before_download(entry).await?;
                 report.degraded += u64::from(self.write_local(entry, target, monitor).await?);
             }
             if !entry.content.is_directory() {
@@ -210,6 +214,13 @@ impl Pool {
         };
         monitor.event(&Event::File { path: entry.path.clone(), size, action });
         Ok(())
+    }
+
+    /// Asks event handlers.
+    pub(super) async fn before_download(&self, entry: &Entry) -> Result<()> {
+        let (path, size) = (&entry.path, entry.content.size());
+        let asked = self.plugins.before(Hook::PreDownload, || of_file(path, Some(size))).await;
+        asked.map_err(|e| e.at_path(path))
     }
 
     /// Writes one entry to the local disk; gives back whether shards could not be had.

@@ -64,7 +64,7 @@ pub(super) struct Home {
 #[derive(Debug)]
 enum State {
     Storing,
-    Stored(Home),
+    Stored(Box<Home>),
     Failed,
 }
 
@@ -115,7 +115,7 @@ pub(super) struct Claimed(Arc<Flight>);
 impl Claimed {
     /// It is stored.
     pub fn stored(self, home: Home) -> Arc<Flight> {
-        self.0.state.send_replace(State::Stored(home));
+        self.0.state.send_replace(State::Stored(Box::new(home)));
         self.0.clone()
     }
 }

@@ -1,6 +1,7 @@
 //! Listing, making directories, deleting.
 
 use serde::Serialize;
+use serde_json::json;
 
 use super::Pool;
 use crate::error::{Error, ErrorKind, Result};
@@ -8,6 +9,7 @@ use crate::id::{ChunkId, Stamp};
 use crate::index::{Chunk, Listed};
 use crate::journal::record::{Content, Deleted, Entry, Record};
 use crate::path::PoolPath;
+use crate::plugin::Hook;
 
 /// How many entries of a tree are held at once.
 const PAGE: usize = 4096;
@@ -219,6 +221,8 @@ impl Pool {
     /// As [`Pool::delete`].
     pub async fn delete_with(&self, path: &PoolPath, options: &DeleteOptions) -> Result<Changed> {
         let DeleteOptions { recursive, purge, keep_parent } = *options;
+        let event = || json!({"path": path.to_string(), "recursive": recursive, "purge": purge});
+        self.plugins.before(Hook::PreDelete, event).await.map_err(|e| e.at_path(path))?;
         let view = self.view_for_writing().await?;
         let mut records = Vec::new();
         let deleted =
@@ -246,6 +250,10 @@ impl Pool {
         }
         let receipt = self.commit(&view, records).await?;
         let stale = self.settle_receipt(receipt).await?;
+        self.plugins.after(
+            Hook::PostDelete,
+            || json!({"path": path.to_string(), "recursive": recursive, "purge": purge, "entries": count}),
+        );
         Ok(Changed { entries: count, stale })
     }
 

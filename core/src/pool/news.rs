@@ -3,8 +3,12 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
 
+use serde_json::json;
+
 use crate::error::{Error, ErrorKind};
 use crate::id::RemoteId;
+use crate::journal::{RemoteStatus, View};
+use crate::plugin::Hook;
 
 /// After so long (boot clock) the same is news again.
 const AGAIN_MS: u64 = 600_000;
@@ -33,10 +37,29 @@ impl News {
 }
 
 impl super::Pool {
+    /// Tells event handlers of remotes that were online in `before` and are not `now`.
+    pub(super) fn tell_offline(&self, before: Option<&View>, now: &View) {
+        for (at, status) in now.remotes.iter().enumerate() {
+            let was_offline = before.and_then(|view| view.remotes.get(at)).is_some_and(|s| s.id().is_none());
+            if let (RemoteStatus::Offline(error), false) = (status, was_offline) {
+                let label = self.journal.remotes().get(at).map_or("", |remote| remote.label());
+                self.tell_remote_error(label, error);
+            }
+        }
+    }
+
+    fn tell_remote_error(&self, remote: &str, error: &Error) {
+        let event = || json!({"remote": remote, "kind": error.kind(), "error": error.to_string()});
+        self.plugins.after(Hook::RemoteError, event);
+    }
+
     /// Warns of a failure of a remote; says the same of it in detail only to who asks for that.
     pub(super) fn warn_of(&self, remote: RemoteId, error: &Error, what: &str) {
         if self.news.is_news(remote, error, self.env.boot_ms()) {
             tracing::warn!("{what}: {error}");
+            if !matches!(error.kind(), ErrorKind::NotFound | ErrorKind::Corrupt) {
+                self.tell_remote_error(&self.remote_label(remote), error);
+            }
         } else {
             tracing::debug!("{what}: {error}");
         }

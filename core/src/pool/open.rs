@@ -4,6 +4,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
+use async_trait::async_trait;
+
 use super::{Found, InitReport, PlacementSettings, Pool, Settings, init};
 use crate::config::{Config, RemoteKind};
 use crate::env::{SharedEnv, SystemEnv};
@@ -11,8 +13,8 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::PoolId;
 use crate::index::Index;
 use crate::journal::{Journal, Rules};
+use crate::plugin::{Implementation, Loader, Plugins, StorageBackend};
 use crate::remote::SharedRemote;
-use crate::remote::directory::DirectoryRemote;
 use crate::remote::rclone::{Rclone, RcloneOptions};
 use crate::remote::wrap::{
     Budget, Ledger, LimitOptions, Metrics, PaceOptions, Rate, RetryOptions, StackOptions, TimeoutOptions, stack,
@@ -29,9 +31,22 @@ const MB: f64 = 1_048_576.0;
 pub struct OpenOptions {
     /// The environment for rclone: all of this process's but `RCLONE_*`, plus `RCLONE_CONFIG*`.
     pub inherit_env: Vec<(String, String)>,
+    /// Ways to run plugins, before that of Python files in child processes.
+    pub loaders: Vec<Arc<dyn Loader>>,
 }
 
 impl OpenOptions {
+    /// The ways to run plugins: those given, then Python files in child processes, where the system has what that
+    /// takes.
+    pub fn plugin_loaders(&self, config: &Config) -> Vec<Arc<dyn Loader>> {
+        let mut loaders = self.loaders.clone();
+        #[cfg(unix)]
+        loaders.push(Arc::new(crate::plugin::ChildLoader::new(&config.plugin_python, &self.inherit_env)));
+        #[cfg(not(unix))]
+        let _ = config;
+        loaders
+    }
+
     /// The system's directory for temporary files, by the environment given.
     fn temp_dir(&self) -> PathBuf {
         let of = |wanted: &&str| self.inherit_env.iter().find(|(name, value)| name == wanted && !value.is_empty());
@@ -45,8 +60,28 @@ pub(super) struct Connected {
     pub remotes: Vec<SharedRemote>,
     pub rclone: Option<Arc<Rclone>>,
     pub metrics: Vec<Arc<Metrics>>,
+    pub plugins: Plugins,
     /// Where budgets are kept, once there is an index.
     pub ledger: Arc<OnceLock<Arc<dyn Ledger>>>,
+}
+
+/// The remotes of rclone, which is started for the first of them.
+#[derive(Debug)]
+struct RcloneBackend {
+    config: Config,
+    options: OpenOptions,
+    rclone: tokio::sync::OnceCell<Arc<Rclone>>,
+}
+
+#[async_trait]
+impl StorageBackend for RcloneBackend {
+    async fn connect(&self, label: &str, _: &str) -> Result<SharedRemote> {
+        let rclone = self.rclone.get_or_try_init(|| start_rclone(&self.config, &self.options)).await?;
+        if self.config.use_crypt {
+            check_crypt(rclone, label).await?;
+        }
+        Ok(rclone.remote(label))
+    }
 }
 
 /// Starts rclone as the configuration says, for whoever needs it beside a pool (listing its remotes, say).
@@ -89,25 +124,25 @@ pub(super) async fn connect(
         .map(|mbps| Arc::new(Rate::new(mbps * MB)));
     let settings = config.remote_settings();
     let ledger = Arc::default();
-    let mut connected = Connected { remotes: Vec::new(), rclone: None, metrics: Vec::new(), ledger };
+    let mut plugins = Plugins::of(config, &options.plugin_loaders(config))?;
+    let rclone = Arc::new(RcloneBackend {
+        config: config.clone(),
+        options: options.clone(),
+        rclone: tokio::sync::OnceCell::new(),
+    });
+    plugins.registry_mut().build_in("rclone", Implementation::StorageBackend(rclone.clone()));
+    let (remotes, metrics) = (Vec::new(), Vec::new());
+    let mut connected = Connected { remotes, rclone: None, metrics, plugins, ledger };
     for label in labels {
-        let bare: SharedRemote = match RemoteKind::of(label)? {
-            RemoteKind::Directory => Arc::new(DirectoryRemote::new(label)),
-            RemoteKind::Rclone => {
-                if connected.rclone.is_none() {
-                    connected.rclone = Some(start_rclone(config, options).await?);
-                }
-                match &connected.rclone {
-                    Some(rclone) => {
-                        if config.use_crypt {
-                            check_crypt(rclone, label).await?;
-                        }
-                        rclone.remote(label)
-                    }
-                    None => return Err(Error::new(ErrorKind::Internal, "rclone was not started")),
-                }
-            }
+        let (backend, root) = match RemoteKind::of(label)? {
+            RemoteKind::Directory => ("directory", ""),
+            RemoteKind::Rclone => ("rclone", ""),
+            RemoteKind::Plugin => RemoteKind::plugin(label).unwrap_or_default(),
         };
+        let backend = connected.plugins.backend(backend).map_err(|e| e.on_remote(label))?;
+        let bare = backend.connect(label, root).await;
+        connected.rclone = rclone.rclone.get().cloned();
+        let bare = bare?;
         let limits = settings.iter().find(|s| s.label == *label).map(|s| s.limits.clone()).unwrap_or_default();
         let per_day = [limits.upload_per_day, limits.download_per_day];
         let budget = per_day.iter().any(|size| size.0 > 0).then(|| Budget {
@@ -201,6 +236,10 @@ impl Pool {
         match opened {
             Ok(mut pool) => {
                 pool.rclone = connected.rclone;
+                pool.plugins = Arc::new(connected.plugins);
+                if pool.plugins.has_handlers() {
+                    pool.tell_offline(None, &*pool.view().await);
+                }
                 pool.metrics = connected.metrics;
                 Ok(Arc::new(pool))
             }

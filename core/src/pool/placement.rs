@@ -15,7 +15,12 @@ use crate::journal::View;
 use crate::journal::record::{ChunkRecord, RemoteState};
 use crate::remote::{SharedRemote, Usage};
 use crate::stage::layout::Layout;
-use crate::stage::place::{self, Candidate, Placer, ShardCopy};
+use crate::stage::place::{self, Candidate, Placer, Question, ShardCopy};
+
+mod ask;
+
+/// Answers questions about shards, by the candidates' positions.
+type Advise<'a> = dyn FnMut(&Question) -> Option<usize> + 'a;
 
 /// How long a remote that failed a put gets no new one.
 const SET_ASIDE_MS: u64 = 60_000;
@@ -115,11 +120,16 @@ impl Placement {
     /// `Full` or `Unavailable`, saying which remote refuses why.
     pub async fn plan(&self, pool: &Arc<Pool>, view: Arc<View>, layout: &Layout, sizes: &[u64]) -> Result<Plan> {
         let usage = self.usage.get_or_init(|| ask_usage(pool, &view)).await;
+        let (stored, layout_) = (stored_of(layout, sizes), *layout);
+        let rehearse = move |placer: &mut Placer, candidates: &[Candidate], advise: &mut Advise| {
+            placer.place_advised(candidates, &layout_, stored, advise).map(drop)
+        };
+        let mut asked = self.ask_balancer(pool, &view, usage, rehearse).await?.into_iter();
         let mut state = lock(&self.state);
         self.note_base(pool, &mut state)?;
         let candidates = self.candidates(&state, usage, pool, &view)?;
-        let stored = stored_of(layout, sizes);
-        let placement = state.placer.place(&candidates, layout, stored)?;
+        let advise = &mut |_: &Question| asked.next().flatten();
+        let placement = state.placer.place_advised(&candidates, layout, stored, advise)?;
         for (index, remotes) in placement.remotes.iter().enumerate() {
             for at in remotes {
                 state.placed[*at] += sizes.get(index).copied().unwrap_or(0);
@@ -165,12 +175,26 @@ impl Placement {
         let excluded: Vec<usize> = (0..self.labels.len())
             .filter(|at| view.remotes.get(*at).and_then(|s| s.id()).is_some_and(|id| barred(&id)))
             .collect();
+        let rehearsal = (placed.clone(), excluded.clone(), shards.to_vec(), chunk.layout, chunk.stored);
+        let rehearse = move |placer: &mut Placer, candidates: &[Candidate], advise: &mut Advise| {
+            let (mut placed, excluded, shards, layout, stored) = rehearsal;
+            for (index, copy) in shards.iter().map(|(index, copy)| (usize::from(*index), usize::from(*copy))) {
+                let size = layout.shard_size(stored, index);
+                let chosen = placer.place_one(candidates, &placed, index, size, &excluded, advise)?;
+                if let Some(slot) = placed.get_mut(index).and_then(|s| s.get_mut(copy)) {
+                    *slot = chosen;
+                }
+            }
+            Ok(())
+        };
+        let mut asked = self.ask_balancer(pool, &view, usage, rehearse).await?.into_iter();
+        let advise = &mut |_: &Question| asked.next().flatten();
         let mut state = lock(&self.state);
         self.note_base(pool, &mut state)?;
         for (index, copy) in shards.iter().map(|(index, copy)| (usize::from(*index), usize::from(*copy))) {
             let size = chunk.layout.shard_size(chunk.stored, index);
             let candidates = self.candidates(&state, usage, pool, &view)?;
-            let chosen = state.placer.place_one(&candidates, &placed, index, size, &excluded)?;
+            let chosen = state.placer.place_one(&candidates, &placed, index, size, &excluded, advise)?;
             state.placed[chosen] += size;
             if let Some(slot) = placed.get_mut(index).and_then(|s| s.get_mut(copy)) {
                 *slot = chosen;

@@ -44,6 +44,8 @@ pub struct FileHandle {
     pool: Arc<Pool>,
     entry: Arc<Entry>,
     streams: Mutex<Streams>,
+    /// Whether event handlers let it be read.
+    is_allowed: tokio::sync::OnceCell<()>,
 }
 
 impl std::fmt::Debug for FileHandle {
@@ -70,7 +72,12 @@ impl Pool {
         if matches!(entry.content, Content::Directory {} | Content::Link { .. }) {
             return Err(Error::new(ErrorKind::InvalidArgument, "is not a file").at_path(&entry.path));
         }
-        Ok(Arc::new(FileHandle { pool: self.clone(), entry: Arc::new(entry), streams: Mutex::default() }))
+        Ok(Arc::new(FileHandle {
+            pool: self.clone(),
+            entry: Arc::new(entry),
+            streams: Mutex::default(),
+            is_allowed: tokio::sync::OnceCell::new(),
+        }))
     }
 
     /// Opens a file for reading the bytes `range` of it in order; the whole without a range. A range that
@@ -198,6 +205,7 @@ impl FileHandle {
     /// # Errors
     /// `Unrecoverable`, `Unavailable`, `Corrupt`.
     pub async fn read_at(self: &Arc<Self>, range: Range<u64>) -> Result<Vec<Bytes>> {
+        self.allow().await?;
         let range = self.cut(&range);
         if range.end - range.start > AT_ONCE_BYTES {
             let (mut reader, mut pieces) = (self.reader(Some(range)), Vec::new());
@@ -221,6 +229,11 @@ impl FileHandle {
         let (pieces, ()) = join(wanted, ahead).await;
         let pieces = pieces.map_err(|e| e.at_path(&self.entry.path))?;
         Ok(pieces.into_iter().flatten().filter(|piece| !piece.is_empty()).collect())
+    }
+
+    /// Asks event handlers, once for each time the file is opened.
+    async fn allow(&self) -> Result<()> {
+        self.is_allowed.get_or_try_init(|| self.pool.before_download(&self.entry)).await.copied()
     }
 
     /// Reads a range in order, cut off at the file's end; all of the file without one.

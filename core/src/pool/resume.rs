@@ -23,6 +23,8 @@ impl Pool {
         let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
         let Identity { size, mtime_ns, inode: (device, inode), .. } = identity;
         let how = format!("{}|{}|{}", self.settings.chunk_size, self.settings.chunker, self.settings.redundancy);
+        // What was stored before data was encrypted must not be taken for what is.
+        let how = how + &self.plugins.fingerprint();
         format!("{}|{size}|{mtime_ns}|{device}|{inode}|{how}", path.display())
     }
 
@@ -31,6 +33,10 @@ impl Pool {
         let mut found = BTreeMap::new();
         // Without a view a chunk that is being deleted might be taken for a good one.
         if !self.view().await.complete && self.journal.rules().view_before_commit {
+            return Ok(found);
+        }
+        // Nobody promises that it cuts a file the same way again.
+        if self.plugins.has_chunker() {
             return Ok(found);
         }
         for (n, text) in self.index.resumable(key)? {

@@ -16,15 +16,16 @@ use crate::journal::record::{ChunkRecord, Place, UnitChecksums};
 use crate::monitor::Monitor;
 use crate::remote::Body;
 use crate::scratch::{Scratch, ScratchFile};
-use crate::stage::compress::{self, Compression, FRAME_BYTES, Packer, Unpacker};
+use crate::stage::compress::{self, Codec, Compression, FRAME_BYTES, Packer, Unpacker};
 use crate::stage::hash::Hasher;
 use crate::stage::layout::{Layout, MAX_UNIT_BYTES};
 use crate::stage::stripe::StripeEncoder;
+use crate::stage::transform::Applied;
 
 mod code;
 mod stall;
 
-pub(super) use code::{Coding, Compress, code};
+pub(super) use code::{Coding, Compress, Recipe, code};
 
 /// A chunk coded into shards, not stored yet.
 pub(super) struct Coded {
@@ -35,6 +36,7 @@ pub(super) struct Coded {
     /// The SHA-256 of the plain bytes.
     pub sha256: Sha256,
     pub compression: Option<Compression>,
+    pub transforms: Vec<Applied>,
     pub layout: Layout,
     /// The checksums of their units, per shard index.
     pub units: Vec<UnitChecksums>,
@@ -45,7 +47,7 @@ pub(super) struct Coded {
 impl Coded {
     /// Whether compressing it was not worth it.
     pub fn is_vain(&self) -> bool {
-        self.compression.is_some() && !compress::gains(self.size, self.stored)
+        matches!(self.compression, Some(Compression::Zstd { .. })) && !compress::gains(self.size, self.stored)
     }
 }
 
@@ -86,6 +88,7 @@ pub(super) struct Coder {
     size: u64,
     /// For a compressed chunk.
     unpacker: Option<(Unpacker, Compression)>,
+    transforms: Vec<Applied>,
     row: Vec<u8>,
     stored: u64,
 }
@@ -107,18 +110,20 @@ impl Coder {
             hasher: Hasher::new(),
             size: 0,
             unpacker: None,
+            transforms: Vec::new(),
             row: Vec::with_capacity(usize::try_from(layout.row_bytes().min(stored)).unwrap_or(0)),
             stored: 0,
         })
     }
 
-    /// Starts a chunk of `stored` bytes, compressed or not.
+    /// Starts a chunk whose stored stream is that of `record`, which `codec` made.
     ///
     /// # Errors
     /// As [`Coder::new`].
-    pub fn of(layout: Layout, stored: u64, compression: Option<&Compression>, scratch: &Scratch) -> Result<Self> {
-        let unpacker = |of: &Compression| Ok::<_, Error>((Unpacker::new(of.frames().to_vec())?, of.clone()));
-        Ok(Self { unpacker: compression.map(unpacker).transpose()?, ..Self::new(layout, stored, scratch)? })
+    pub fn of(layout: Layout, record: &ChunkRecord, codec: Codec, scratch: &Scratch) -> Result<Self> {
+        let unpacker = |of: &Compression| Ok::<_, Error>((Unpacker::of(of.frames().to_vec(), codec)?, of.clone()));
+        let unpacker = record.compression.as_ref().map(unpacker).transpose()?;
+        Ok(Self { unpacker, transforms: record.transforms.clone(), ..Self::new(layout, record.stored, scratch)? })
     }
 
     /// Takes the next bytes.
@@ -171,6 +176,7 @@ impl Coder {
             stored: self.stored,
             sha256: self.hasher.finish(),
             compression: self.unpacker.map(|(_, compression)| compression),
+            transforms: self.transforms,
             layout: self.layout,
             units: self.encoder.finish().into_iter().map(UnitChecksums).collect(),
             shards: self.sinks.into_iter().map(Sink::seal).collect::<Result<_>>()?,
@@ -218,9 +224,14 @@ impl Pool {
         let row = u64::from(r.shards()) * size.div_ceil(u64::from(r.data)).min(u64::from(MAX_UNIT_BYTES));
         // A short chunk may have more bytes of copies than its share of the code.
         let coded = size.div_ceil(u64::from(r.data)) * u64::from(r.shards());
-        let packing = self.settings.compression.map_or(0, |level| {
-            u64::from(r.data) * u64::from(MAX_UNIT_BYTES) + 2 * FRAME_BYTES as u64 + Packer::memory(level)
+        let level = self.settings.compression.map(Packer::memory);
+        // What passes through plugins is there three times: given, changed and brought back.
+        let plugins = self.plugins.changes_data().then_some(6 * FRAME_BYTES as u64);
+        let packing = (level.is_some() || plugins.is_some()).then(|| {
+            let frames = u64::from(r.data) * u64::from(MAX_UNIT_BYTES) + 2 * FRAME_BYTES as u64;
+            frames + level.unwrap_or_default() + plugins.unwrap_or_default()
         });
+        let packing = packing.unwrap_or_default();
         coded + row + packing
     }
 
@@ -299,6 +310,7 @@ impl Pool {
             stored: coded.stored,
             sha256: Some(coded.sha256),
             compression: coded.compression,
+            transforms: coded.transforms,
             layout: coded.layout,
             units: coded.units,
             shards,

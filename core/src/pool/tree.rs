@@ -103,6 +103,8 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
+        let told = if options.dry_run { monitor.clone() } else { self.told(monitor) };
+        let monitor = &told;
         let report = self.upload_all_once(sources, options, monitor).await?;
         if report.full {
             let full = Error::new(ErrorKind::Full, "files were left out for want of space");

@@ -13,11 +13,12 @@ use super::duplicates::{Flight, Piece};
 use crate::config::FileHash;
 use crate::error::{Error, ErrorKind, Result};
 use crate::index::Mark;
-use crate::journal::record::{Content, Entry, FileHashes, INLINE_BYTES_MAX, Property, Record};
+use crate::journal::record::{Content, Entry, FileHashes, Property, Record};
 use crate::local::blocking;
 use crate::local::{self, Identity};
 use crate::monitor::{Event, FileAction, Monitor};
 use crate::path::PoolPath;
+use crate::plugin::{Hook, of_file};
 use crate::stage::hash::{Hasher, sha256};
 
 mod chunks;
@@ -195,6 +196,8 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<UploadReport> {
+        let told = if options.dry_run { monitor.clone() } else { self.told(monitor) };
+        let monitor = &told;
         let small = if options.dry_run { Err(source) } else { self.small(source).await? };
         let uploaded = match small {
             Ok((data, head)) => {
@@ -245,12 +248,16 @@ impl Pool {
                     prepared
                 }
                 Some(Source::Bytes(bytes)) => {
+                    if n == 0 {
+                        self.before_storing(path, Some(bytes.len() as u64)).await?;
+                    }
                     let reader = Box::new(std::io::Cursor::new(bytes.clone()));
                     let prepared = monitor.run(self.prepare_stream(reader, path, options, monitor)).await?;
                     source = Some(Source::Bytes(bytes));
                     prepared
                 }
                 Some(Source::Stream(reader)) => {
+                    self.before_storing(path, None).await?;
                     monitor.run(self.prepare_stream(reader, path, options, monitor)).await?
                 }
                 None => {
@@ -313,14 +320,27 @@ impl Pool {
         self.check_file_target(&order.path)?;
         match &order.data {
             Data::File(file) => self.examine_file(file, order).await,
-            Data::Bytes(bytes) => self.examine_bytes(bytes, order),
+            Data::Bytes(bytes) => {
+                self.before_upload(order, bytes.len() as u64).await?;
+                self.examine_bytes(bytes, order)
+            }
         }
+    }
+
+    /// Asks event handlers, once for each file.
+    async fn before_upload(&self, order: &Order, size: u64) -> Result<()> {
+        if order.again { Ok(()) } else { self.before_storing(&order.path, Some(size)).await }
+    }
+
+    async fn before_storing(&self, path: &PoolPath, size: Option<u64>) -> Result<()> {
+        let asked = self.plugins.before(Hook::PreUpload, || of_file(path, size)).await;
+        asked.map_err(|e| e.at_path(path))
     }
 
     fn examine_bytes(&self, bytes: &Bytes, order: &Order) -> Result<Examined> {
         let mtime_ns = order.options.mtime_ns.unwrap_or_else(|| self.now_ns());
         let size = bytes.len() as u64;
-        if size > INLINE_BYTES_MAX {
+        if size > self.inline_bytes() {
             let (order, held) = (order.clone(), Held::Bytes(bytes.clone()));
             return Ok(Examined::Small(Small { order, size, mtime_ns, executable: false, held }));
         }
@@ -356,12 +376,13 @@ impl Pool {
         if options.dry_run {
             return Ok(prepared.into());
         }
-        if (INLINE_BYTES_MAX + 1..=self.small_bytes()).contains(&before.size) {
+        self.before_upload(order, before.size).await?;
+        if (self.inline_bytes() + 1..=self.small_bytes()).contains(&before.size) {
             let (order, size, executable) = (order.clone(), before.size, before.executable);
             let held = Held::File(file.to_owned(), before);
             return Ok(Examined::Small(Small { order, size, mtime_ns, executable, held }));
         }
-        let content = if before.size <= INLINE_BYTES_MAX {
+        let content = if before.size <= self.inline_bytes() {
             let mut data = vec![0; usize::try_from(before.size).unwrap_or(0)];
             let read = local::read_at(&handle, 0, &mut data).map_err(at)?;
             data.truncate(read);
@@ -428,15 +449,16 @@ impl Pool {
         options: &UploadOptions,
         monitor: &Monitor,
     ) -> Result<Prepared> {
+        let inline = self.inline_bytes();
         let (head, reader) = blocking(move || {
             let mut head = Vec::new();
-            let limit = INLINE_BYTES_MAX + 1;
+            let limit = inline + 1;
             (&mut reader).take(limit).read_to_end(&mut head).map_err(|e| Error::io("cannot read the source", e))?;
             Ok((head, reader))
         })
         .await?;
         let mut prepared = Prepared::new(path.clone(), 0);
-        let content = if head.len() as u64 <= INLINE_BYTES_MAX {
+        let content = if head.len() as u64 <= inline {
             monitor.progress(head.len() as u64, 1);
             options.inline(&head)?
         } else {

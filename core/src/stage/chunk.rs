@@ -2,7 +2,10 @@
 
 pub mod content;
 
+use std::fmt::Debug;
 use std::num::NonZeroU64;
+
+use crate::error::Result;
 
 /// A run of a file's plain bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +14,69 @@ pub struct Span {
     pub offset: u64,
     /// Bytes; never 0.
     pub length: u64,
+}
+
+/// Says where files are cut.
+pub trait Chunker: Send + Sync + Debug {
+    /// About how long chunks are, where none is longer than `longest`.
+    fn average(&self, longest: NonZeroU64) -> u64;
+
+    /// Whether all chunks but a file's last one are as long as they may be: their bytes need not be looked at.
+    fn is_fixed(&self) -> bool {
+        false
+    }
+
+    /// Begins with a file's first byte.
+    fn begin(&self, longest: NonZeroU64) -> Box<dyn Boundaries>;
+}
+
+/// Finds where the chunks of one file end, in bytes that come in pieces of any length.
+pub trait Boundaries: Send {
+    /// How many of the next bytes do not matter.
+    fn idle(&self) -> u64 {
+        0
+    }
+
+    /// Takes so many bytes that do not matter as read; at most [`Boundaries::idle`].
+    fn skip(&mut self, _bytes: u64) {}
+
+    /// Takes the next bytes. Where the chunk ends among them, gives back after how many of them: the rest is not
+    /// taken, and belongs to the next chunk.
+    ///
+    /// # Errors
+    /// Those of who looks for them.
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<usize>>;
+}
+
+/// After so many bytes.
+#[derive(Debug, Clone, Copy)]
+pub struct Fixed;
+
+impl Chunker for Fixed {
+    fn average(&self, longest: NonZeroU64) -> u64 {
+        longest.get()
+    }
+
+    fn is_fixed(&self) -> bool {
+        true
+    }
+
+    fn begin(&self, longest: NonZeroU64) -> Box<dyn Boundaries> {
+        Box::new(Counter { left: longest.get(), longest: longest.get() })
+    }
+}
+
+struct Counter {
+    left: u64,
+    longest: u64,
+}
+
+impl Boundaries for Counter {
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<usize>> {
+        let end = usize::try_from(self.left).ok().filter(|left| *left <= bytes.len());
+        self.left = if end.is_some() { self.longest } else { self.left - bytes.len() as u64 };
+        Ok(end)
+    }
 }
 
 /// Cuts a file of `size` bytes into chunks of `chunk_size` bytes, the last one shorter; an empty file

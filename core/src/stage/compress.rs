@@ -8,6 +8,7 @@ use zstd::zstd_safe;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::stage::chunk::Span;
+use crate::stage::transform::Transforms;
 
 /// Plain bytes of a frame that is written; the last of a chunk is shorter: 1 MiB. Frames of 128 KiB make source text
 /// 20 % larger and those of 4 MiB 6 % smaller; a range read fetches whole units of up to 1 MiB anyway, and a frame
@@ -38,6 +39,20 @@ pub enum Compression {
         /// Their sizes, in order.
         frames: Vec<Frame>,
     },
+    /// It is not: it is these pieces, one after another, each changed by transforms.
+    Pieces {
+        /// Their sizes, in order.
+        frames: Vec<Frame>,
+    },
+}
+
+/// What turns a frame's plain bytes into those of the stored stream, and back.
+#[derive(Debug, Clone, Default)]
+pub struct Codec {
+    /// Whether they are compressed first.
+    pub is_zstd: bool,
+    /// What is done to them then.
+    pub transforms: Transforms,
 }
 
 /// The sizes of one frame.
@@ -63,7 +78,7 @@ pub struct Touched {
 impl Compression {
     /// The frames, in order.
     pub fn frames(&self) -> &[Frame] {
-        let Self::Zstd { frames } = self;
+        let (Self::Zstd { frames } | Self::Pieces { frames }) = self;
         frames
     }
 
@@ -140,10 +155,45 @@ fn no_memory(error: std::io::Error) -> Error {
 
 /// Compresses the bytes of one chunk, frame by frame.
 pub struct Packer {
+    /// `None`: frames are not compressed.
+    zstd: Option<Contexts>,
+    transforms: Transforms,
+    frames: Vec<Frame>,
+}
+
+struct Contexts {
     chosen: Compressor<'static>,
     fast: Compressor<'static>,
-    frames: Vec<Frame>,
     buffer: Vec<u8>,
+}
+
+impl Contexts {
+    fn new(level: u8) -> Result<Self> {
+        Ok(Self {
+            chosen: Compressor::new(level.into()).map_err(no_memory)?,
+            fast: Compressor::new(FAST_LEVEL).map_err(no_memory)?,
+            buffer: Vec::with_capacity(zstd_safe::compress_bound(FRAME_BYTES)),
+        })
+    }
+
+    /// The frame, in the buffer.
+    fn pack(&mut self, plain: &[u8]) -> Result<&[u8]> {
+        // High levels take long over what does not get smaller.
+        let context = if self.is_compressible(plain)? { &mut self.chosen } else { &mut self.fast };
+        self.buffer.clear();
+        context.compress_to_buffer(plain, &mut self.buffer).map_err(no_memory)?;
+        Ok(&self.buffer)
+    }
+
+    fn is_compressible(&mut self, plain: &[u8]) -> Result<bool> {
+        let mut sample = Vec::new();
+        for Span { offset, length } in sample_spans(plain.len() as u64) {
+            sample.extend_from_slice(&plain[offset as usize..(offset + length) as usize]);
+        }
+        self.buffer.clear();
+        self.fast.compress_to_buffer(&sample, &mut self.buffer).map_err(no_memory)?;
+        Ok(gains(sample.len() as u64, self.buffer.len() as u64))
+    }
 }
 
 impl Packer {
@@ -152,12 +202,15 @@ impl Packer {
     /// # Errors
     /// `Internal` when zstd has no memory.
     pub fn new(level: u8) -> Result<Self> {
-        Ok(Self {
-            chosen: Compressor::new(level.into()).map_err(no_memory)?,
-            fast: Compressor::new(FAST_LEVEL).map_err(no_memory)?,
-            frames: Vec::new(),
-            buffer: Vec::with_capacity(zstd_safe::compress_bound(FRAME_BYTES)),
-        })
+        Self::of(Some(level), Transforms::default())
+    }
+
+    /// Starts a chunk whose frames are compressed, where there is a `level`, and then changed.
+    ///
+    /// # Errors
+    /// `Internal` when zstd has no memory.
+    pub fn of(level: Option<u8>, transforms: Transforms) -> Result<Self> {
+        Ok(Self { zstd: level.map(Contexts::new).transpose()?, transforms, frames: Vec::new() })
     }
 
     /// The bytes a packer takes, beside the frames it was given and made.
@@ -179,24 +232,26 @@ impl Packer {
         if plain.is_empty() || plain.len() > FRAME_BYTES {
             return Err(Error::new(ErrorKind::InvalidArgument, format!("a frame of {} bytes", plain.len())));
         }
-        // High levels take long over what does not get smaller.
-        let context = if self.is_compressible(plain)? { &mut self.chosen } else { &mut self.fast };
-        self.buffer.clear();
-        context.compress_to_buffer(plain, &mut self.buffer).map_err(no_memory)?;
-        out.extend_from_slice(&self.buffer);
-        // Both are little more than 1 MiB.
-        self.frames.push(Frame { plain: plain.len() as u32, stored: self.buffer.len() as u32 });
-        Ok(())
-    }
-
-    fn is_compressible(&mut self, plain: &[u8]) -> Result<bool> {
-        let mut sample = Vec::new();
-        for Span { offset, length } in sample_spans(plain.len() as u64) {
-            sample.extend_from_slice(&plain[offset as usize..(offset + length) as usize]);
+        let packed = match &mut self.zstd {
+            Some(contexts) => contexts.pack(plain)?,
+            None => plain,
+        };
+        let changed;
+        let stored = if self.transforms.is_empty() {
+            packed
+        } else {
+            changed = self.transforms.apply(packed)?;
+            &changed
+        };
+        if stored.len() > FRAME_BYTES_MAX as usize {
+            let (bytes, length) = (plain.len(), stored.len());
+            let why = format!("plugins made {length} bytes of {bytes}; {FRAME_BYTES_MAX} are the most");
+            return Err(Error::new(ErrorKind::InvalidArgument, why));
         }
-        self.buffer.clear();
-        self.fast.compress_to_buffer(&sample, &mut self.buffer).map_err(no_memory)?;
-        Ok(gains(sample.len() as u64, self.buffer.len() as u64))
+        out.extend_from_slice(stored);
+        // Both are at most 4 MiB.
+        self.frames.push(Frame { plain: plain.len() as u32, stored: stored.len() as u32 });
+        Ok(())
     }
 
     /// The frames made so far.
@@ -206,13 +261,23 @@ impl Packer {
 
     /// What the chunk's record says of it.
     pub fn finish(self) -> Compression {
-        Compression::Zstd { frames: self.frames }
+        match self.zstd {
+            Some(_) => Compression::Zstd { frames: self.frames },
+            None => Compression::Pieces { frames: self.frames },
+        }
+    }
+
+    /// What is done to its frames after compression.
+    pub fn transforms(&self) -> &Transforms {
+        &self.transforms
     }
 }
 
 /// Decompresses frames from a stored stream that comes in any pieces.
 pub struct Unpacker {
-    context: Decompressor<'static>,
+    /// `None`: frames are not compressed.
+    context: Option<Decompressor<'static>>,
+    transforms: Transforms,
     frames: std::vec::IntoIter<Frame>,
     /// Given and not decompressed yet, from `at` on.
     pending: Vec<u8>,
@@ -225,8 +290,17 @@ impl Unpacker {
     /// # Errors
     /// `Internal` when zstd has no memory.
     pub fn new(frames: Vec<Frame>) -> Result<Self> {
-        let context = Decompressor::new().map_err(no_memory)?;
-        Ok(Self { context, frames: frames.into_iter(), pending: Vec::new(), at: 0 })
+        Self::of(frames, Codec { is_zstd: true, transforms: Transforms::default() })
+    }
+
+    /// Starts before the first of these frames, which are valid and were made by this codec.
+    ///
+    /// # Errors
+    /// `Internal` when zstd has no memory.
+    pub fn of(frames: Vec<Frame>, codec: Codec) -> Result<Self> {
+        let context = codec.is_zstd.then(Decompressor::new).transpose().map_err(no_memory)?;
+        let transforms = codec.transforms;
+        Ok(Self { context, transforms, frames: frames.into_iter(), pending: Vec::new(), at: 0 })
     }
 
     /// Whether all of the next frame was pushed.
@@ -250,7 +324,27 @@ impl Unpacker {
         let Some(frame) = self.frames.as_slice().first().copied() else { return Ok(false) };
         let end = self.at + frame.stored as usize;
         let Some(stored) = self.pending.get(self.at..end) else { return Ok(false) };
-        unpack(&mut self.context, stored, frame.plain as usize, plain)?;
+        let size = frame.plain as usize;
+        let undone;
+        let packed = if self.transforms.is_empty() {
+            stored
+        } else {
+            undone = self.transforms.undo(stored)?;
+            &undone
+        };
+        match &mut self.context {
+            Some(context) => unpack(context, packed, size, plain)?,
+            None if packed.len() == size => {
+                plain.clear();
+                plain.extend_from_slice(packed);
+            }
+            None => {
+                let ids: Vec<String> = self.transforms.applied().into_iter().map(|one| one.plugin).collect();
+                let (by, length) = (ids.join(", "), packed.len());
+                let why = format!("a piece undone by {by} has {length} bytes instead of {size}");
+                return Err(Error::new(ErrorKind::Corrupt, why));
+            }
+        }
         self.frames.next();
         self.at = end;
         Ok(true)

@@ -47,6 +47,19 @@ pub enum Strategy {
     RoundRobinLeastUsed,
 }
 
+impl Strategy {
+    /// Its name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LeastUsed => "least_used",
+            Self::RoundRobin => "round_robin",
+            Self::Weighted => "weighted",
+            Self::Random => "random",
+            Self::RoundRobinLeastUsed => "round_robin_least_used",
+        }
+    }
+}
+
 /// Where [`Strategy::RoundRobinLeastUsed`] changes over, in percentage points between the largest and
 /// the smallest fill.
 pub const VARIANCE_LIMIT_POINTS: f64 = 10.0;
@@ -128,6 +141,15 @@ impl Placement {
     }
 }
 
+/// Which remote is to get a shard?
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Question {
+    /// Positions of the candidates that can take it: those that have nothing of the chunk, as long as there are such.
+    pub open: Vec<usize>,
+    /// Its bytes.
+    pub size: u64,
+}
+
 /// One copy of one shard of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ShardCopy {
@@ -162,6 +184,21 @@ impl Placer {
     /// `Full`: a shard fits nowhere. `Unavailable`: all remotes refuse, for other reasons than room.
     /// Both say who refuses why.
     pub fn place(&mut self, candidates: &[Candidate], layout: &Layout, stored: u64) -> Result<Placement> {
+        self.place_advised(candidates, layout, stored, &mut |_| None)
+    }
+
+    /// As [`place`](Self::place), but who is asked about each copy of each shard may name a remote: it goes there
+    /// where the hard rules leave the choice.
+    ///
+    /// # Errors
+    /// As [`place`](Self::place).
+    pub fn place_advised(
+        &mut self,
+        candidates: &[Candidate],
+        layout: &Layout,
+        stored: u64,
+        advise: &mut dyn FnMut(&Question) -> Option<usize>,
+    ) -> Result<Placement> {
         // Largest first: whoever has room for a larger shard has it for a smaller one, so a small one
         // never takes the only place of a large one.
         let mut order: Vec<(usize, u64)> =
@@ -172,7 +209,8 @@ impl Placer {
         let mut remotes = vec![Vec::new(); layout.shards()];
         for (index, size) in order {
             for _ in 0..layout.copies {
-                let chosen = field.choose(index, size, &remotes, &[]);
+                let asked = advise(&Question { open: field.open(size, &[]), size });
+                let chosen = field.choose(index, size, &remotes, &[], asked);
                 let chosen = chosen.ok_or_else(|| nowhere(candidates, &field, size, &[]))?;
                 remotes[index].push(chosen);
                 field.take(chosen, size);
@@ -203,14 +241,15 @@ impl Placer {
         };
         remotes[index].remove(copy);
         let excluded: Vec<usize> = excluded.iter().copied().chain([failed]).collect();
-        let chosen = self.choose_one(candidates, &remotes, index, size, &excluded)?;
+        let chosen = self.choose_one(candidates, &remotes, index, size, &excluded, &mut |_| None)?;
         remotes[index].insert(copy, chosen);
         *placement = Placement::new(remotes, layout, candidates);
         Ok(chosen)
     }
 
     /// Places one more copy of shard `index` of a chunk whose other copies lie at `placed` (positions by
-    /// index; such as no candidate has are of remotes nobody can choose), and takes turns for it alone.
+    /// index; such as no candidate has are of remotes nobody can choose), and takes turns for it alone. Who is asked
+    /// may name a remote, as for [`place_advised`](Self::place_advised).
     ///
     /// # Errors
     /// As [`place`](Self::place).
@@ -221,8 +260,9 @@ impl Placer {
         index: usize,
         size: u64,
         excluded: &[usize],
+        advise: &mut dyn FnMut(&Question) -> Option<usize>,
     ) -> Result<usize> {
-        let chosen = self.choose_one(candidates, placed, index, size, excluded)?;
+        let chosen = self.choose_one(candidates, placed, index, size, excluded, advise)?;
         let mut turn = self.field(candidates, size);
         turn.take(chosen, size);
         turn.settle(&mut self.turns);
@@ -236,13 +276,15 @@ impl Placer {
         index: usize,
         size: u64,
         excluded: &[usize],
+        advise: &mut dyn FnMut(&Question) -> Option<usize>,
     ) -> Result<usize> {
         let known = |held: &Vec<usize>| held.iter().copied().filter(|at| *at < candidates.len()).collect();
         let placed: Vec<Vec<usize>> = placed.iter().map(known).collect();
         let mut field = self.field(candidates, size);
         // The bytes of the chunk's other shards are in the candidates' figures already.
         placed.iter().flatten().for_each(|&at| field.take(at, 0));
-        let chosen = field.choose(index, size, &placed, excluded);
+        let asked = advise(&Question { open: field.open(size, excluded), size });
+        let chosen = field.choose(index, size, &placed, excluded, asked);
         chosen.ok_or_else(|| nowhere(candidates, &field, size, excluded))
     }
 

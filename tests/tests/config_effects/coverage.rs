@@ -1,11 +1,10 @@
 //! No key without a test, no key that is said to do nothing without having been tried.
 
-use rclonepool_core::Config;
 use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 79] = [
+const TESTED: [(&str, &str); 83] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
@@ -84,24 +83,34 @@ const TESTED: [(&str, &str); 79] = [
     ("enable_metrics", "server::hosts_and_ports_are_listened_on"),
     ("metrics_host", "server::hosts_and_ports_are_listened_on"),
     ("metrics_port", "server::hosts_and_ports_are_listened_on"),
-    // Their values are checked, and their features (below) are not there yet.
-    ("plugins_dir", "coverage::values_are_checked_while_their_feature_is_off"),
+    ("enable_plugins", "plugins::enable_plugins_plugins_and_plugins_dir_put_them_in_force"),
+    ("plugins", "plugins::enable_plugins_plugins_and_plugins_dir_put_them_in_force"),
+    ("plugins_dir", "plugins::enable_plugins_plugins_and_plugins_dir_put_them_in_force"),
+    ("plugin_timeout", "plugins::plugin_timeout_ends_what_hangs"),
+    ("plugin_python", "plugins::plugin_python_runs_them"),
 ];
-
-/// Keys whose feature is not there yet: a value that is refused, and one that switches them on where that
-/// can be done.
-const LATER: [(&str, &str, Option<&str>); 1] = [("enable_plugins", "1", Some("true"))];
 
 #[test]
 fn every_key_has_its_test() {
     let keys: Vec<String> = reference().into_iter().map(|doc| doc.key).collect();
-    let tested: Vec<&str> = TESTED.iter().map(|(key, _)| *key).chain(LATER.iter().map(|(key, ..)| *key)).collect();
+    let tested: Vec<&str> = TESTED.iter().map(|(key, _)| *key).collect();
     for key in &keys {
         assert!(tested.contains(&key.as_str()), "{key} has no test");
     }
     assert_eq!(tested.len(), keys.len(), "each once");
-    let sources =
-        ["care", "coverage", "format", "freeing", "journal", "placement", "rclone", "reading", "server", "transfer"];
+    let sources = [
+        "care",
+        "coverage",
+        "format",
+        "freeing",
+        "journal",
+        "placement",
+        "plugins",
+        "rclone",
+        "reading",
+        "server",
+        "transfer",
+    ];
     let text: String = sources
         .iter()
         .map(|name| rclonepool_tests::repository::read(format!("tests/tests/config_effects/{name}.rs")))
@@ -120,19 +129,9 @@ fn with(key: &str, value: &str) -> String {
 fn values_are_checked_while_their_feature_is_off() {
     let machine = Machine::new();
     let more = [("ssl_key_file", "\"relative\""), ("plugins_dir", "\"relative\""), ("webdav_host", "\"\"")];
-    for (key, bad) in LATER.iter().map(|(key, bad, _)| (*key, *bad)).chain(more) {
+    for (key, bad) in more {
         machine.write_config(&with(key, bad));
         let outcome = machine.run(&["config", "validate"]);
         assert!(outcome.code == 7 && outcome.stdout.contains(key), "{key}: {outcome:?}");
-    }
-}
-
-#[test]
-fn what_has_no_effect_yet_says_so() {
-    for (key, _, on) in LATER {
-        let Some(on) = on else { continue };
-        let config = Config::parse(&with(key, on)).unwrap();
-        let notices = config.notices();
-        assert!(notices.iter().any(|notice| notice.key == key), "{key} = {on}: {notices:?}");
     }
 }

@@ -10,6 +10,7 @@ mod format;
 mod freeing;
 mod journal;
 mod placement;
+mod plugins;
 mod rclone;
 mod reading;
 mod server;

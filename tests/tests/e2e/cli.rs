@@ -15,6 +15,7 @@ mod json;
 mod membership;
 mod over_rclone;
 mod paths;
+mod plugins;
 mod rebuild;
 mod serve;
 mod torture;

@@ -84,6 +84,7 @@ impl Generator {
             stored,
             sha256: None,
             compression: None,
+            transforms: Vec::new(),
             layout,
             units: (0..3).map(|index| UnitChecksums(units(index))).collect(),
             shards: one_each,

@@ -205,7 +205,8 @@ impl Pool {
         let data = (0..usize::from(record.layout.data)).collect();
         let mut reader = StoredReader::open_shards(self.clone(), record.clone(), data, &[]).await?;
         // The stored stream stays as it is: what was compressed is not compressed again.
-        let mut coder = Coder::of(layout, record.stored, record.compression.as_ref(), &self.scratch_for(shards))?;
+        let codec = self.codec(&record).await?;
+        let mut coder = Coder::of(layout, &record, codec, &self.scratch_for(shards))?;
         while let Some(units) = reader.next_units().await? {
             for unit in units.iter().take(record.layout.data.into()).flatten() {
                 coder.write(unit)?;

@@ -3,6 +3,7 @@
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
+use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{RebuildOptions, RebuildReport};
@@ -11,6 +12,7 @@ use crate::id::ChunkId;
 use crate::index::{Damage, Finding};
 use crate::journal::record::Place;
 use crate::monitor::{Event, Monitor};
+use crate::plugin::Hook;
 use crate::pool::Pool;
 
 /// Reads that meet one bad shard soon meet others: they are healed together.
@@ -31,8 +33,18 @@ impl Pool {
         let finding = Finding { chunk, place, damage };
         if !noted.contains(&finding) {
             noted.push(finding);
+            self.tell_missing(&finding);
             self.noticed.notify_one();
         }
+    }
+
+    /// Tells event handlers of a shard that is definitely not there.
+    pub(in crate::pool) fn tell_missing(&self, finding: &Finding) {
+        let Finding { chunk, place, damage: Damage::Missing } = finding else { return };
+        self.plugins.after(Hook::ChunkMissing, || {
+            let (remote, object) = (self.remote_label(place.remote), self.shard_object(*chunk, place.index, place.nonce));
+            json!({"chunk": chunk.to_string(), "shard": place.index, "copy": place.copy, "remote": remote, "object": object})
+        });
     }
 
     /// Writes down what reads noted, where it still counts.

@@ -25,7 +25,7 @@ use crate::pool::upload::Section;
 use crate::redundancy::Redundancy;
 use crate::remote::Body;
 use crate::scratch::Scratch;
-use crate::stage::compress::{DEFAULT_LEVEL, FRAME_BYTES, FRAME_BYTES_MAX, Packer};
+use crate::stage::compress::{Codec, DEFAULT_LEVEL, FRAME_BYTES, FRAME_BYTES_MAX, Packer};
 use crate::stage::hash::Hasher;
 use crate::stage::layout::Layout;
 use crate::stage::stripe::unit_crc;
@@ -164,7 +164,12 @@ impl Pool {
         let (scratch, section) =
             (self.scratch_for(bytes), Section { file: file.clone(), at: extent.offset, end: end(extent) });
         let (old, level) = (record.clone(), self.settings.compression.unwrap_or(DEFAULT_LEVEL));
-        let coded = blocking(move || code_again(&old, section, level, &scratch)).await?;
+        let coded = if record.transforms.is_empty() {
+            blocking(move || code_again(&old, section, level, &scratch)).await?
+        } else {
+            // A plugin may make other bytes of the same each time.
+            None
+        };
         let Some(coded) = coded else {
             drop(memory);
             self.replace_chunk(extent, record, file, report, monitor).await?;
@@ -201,9 +206,11 @@ impl Pool {
         let (scratch, section) =
             (self.scratch_for(bytes), Section { file: file.clone(), at: extent.offset, end: end(extent) });
         let level = self.settings.compression.unwrap_or(DEFAULT_LEVEL);
-        let coded = blocking(move || section.code(redundancy, Some(level), &scratch, &[])).await?;
+        let (pool, old) = (self.clone(), record.clone());
+        let coded = blocking(move || section.code(redundancy, &pool.recipe_like(&old, level)?, &scratch, &[])).await?;
         let coded = coded.filter(|coded| coded.sha256 == extent.sha256).ok_or_else(source_changed)?;
         let new = self.put_converted(record.chunk, coded, epoch, monitor).await?;
+        let replaced = new.new.chunk;
         let size = |place: &Place| new.new.layout.shard_size(new.new.stored, usize::from(place.index));
         let (shards, bytes) = (new.new.shards.len() as u64, new.new.shards.iter().map(size).sum::<u64>());
         let mut committed = ConvertReport::default();
@@ -212,6 +219,7 @@ impl Pool {
             return Err(Error::new(ErrorKind::Busy, "what it refers to is being deleted; repeat the command"));
         }
         report.replaced += committed.chunks;
+        self.tell_repaired(replaced, usize::try_from(shards).unwrap_or(usize::MAX))?;
         report.rebuilt.chunks += committed.chunks;
         report.rebuilt.shards += shards;
         report.rebuilt.bytes += bytes;
@@ -336,7 +344,8 @@ fn source_changed() -> Error {
 
 /// Codes the bytes of a chunk as they were coded; `None` where they do not compress to the same bytes any more.
 fn code_again(record: &ChunkRecord, mut from: Section, level: u8, scratch: &Scratch) -> Result<Option<Coded>> {
-    let mut coder = Coder::of(record.layout, record.stored, record.compression.as_ref(), scratch)?;
+    let codec = Codec { is_zstd: true, ..Codec::default() };
+    let mut coder = Coder::of(record.layout, record, codec, scratch)?;
     let Some(compression) = &record.compression else {
         each_piece(&from.file, from.at, record.size, &mut |piece| coder.write(piece))?;
         return coder.finish().map(Some);

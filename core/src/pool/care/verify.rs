@@ -6,6 +6,7 @@
 mod commits;
 mod deep;
 mod listing;
+mod told;
 
 pub use commits::{CommitCheck, CommitFinding};
 
@@ -301,7 +302,9 @@ impl<'a> Run<'a> {
                 self.unknown.insert((chunk, place.nonce));
                 self.why.entry(place.remote).or_insert_with(|| "it went offline meanwhile".into());
             } else if now.iter().any(|surveyed| surveyed.places.contains(&place)) {
-                self.found.push(Finding { chunk, place, damage: Damage::Missing });
+                let finding = Finding { chunk, place, damage: Damage::Missing };
+                self.pool.tell_missing(&finding);
+                self.found.push(finding);
             }
         }
         Ok(())
@@ -330,7 +333,8 @@ impl<'a> Run<'a> {
         let index = self.pool.index.clone();
         let mut troubles: Troubles = self.facts.troubles(&index)?;
         troubles.extend(self.unknown.iter().map(|object| (*object, Trouble::Unknown)));
-        let list = options.list;
+        // Event handlers are told of each file how it is.
+        let list = if self.pool.plugins.has_handlers() { usize::MAX } else { options.list };
         // Files are worth what they are without it.
         let inside = std::mem::take(&mut self.scope.trash);
         let damaged = index.findings()?.iter().filter(|finding| inside.contains(&finding.chunk)).count() as u64;
@@ -339,11 +343,14 @@ impl<'a> Run<'a> {
         let ailing = |worth: &super::health::assess::Worth| {
             worth.counts != Counts::default() || worth.state >= FileState::Unavailable
         };
-        let (facts, health) = blocking(move || {
+        let (facts, mut health) = blocking(move || {
             let health = facts.assess(&index, &scope, &troubles, list, ailing)?;
             Ok((facts, health))
         })
         .await?;
+        self.pool.tell_verified(options, &health.listed)?;
+        health.unlisted += health.listed.len().saturating_sub(options.list) as u64;
+        health.listed.truncate(options.list);
         self.checked.files = health.files.total();
         let found = |remote: RemoteId, damage: Damage| {
             self.found.iter().filter(|f| f.place.remote == remote && f.damage == damage).count() as u64

@@ -77,8 +77,14 @@ impl Pool {
         monitor: Monitor,
     ) -> Result<Vec<Ended>> {
         let Run { chunk, range, files } = run;
-        let mut writing =
-            Writing { at: range.start, waiting: files.into(), open: Vec::new(), ended: Vec::new(), monitor };
+        let (mut waiting, mut ended) = (VecDeque::new(), Vec::new());
+        for (range, wanted) in files {
+            match self.before_download(&wanted.0).await {
+                Ok(()) => waiting.push_back((range, wanted)),
+                Err(error) => ended.push((wanted.0.path, Err(error))),
+            }
+        }
+        let mut writing = Writing { at: range.start, waiting, open: Vec::new(), ended, monitor };
         match ChunkReader::open(self.clone(), chunk, range).await {
             Ok(mut reader) => loop {
                 match reader.next().await {

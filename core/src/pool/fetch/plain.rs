@@ -62,7 +62,7 @@ impl ChunkReader {
             return Ok(Self { stored: StoredReader::open(pool, record, range).await?, frames: None });
         };
         let Touched { frames, stored, plain_start } = compression.touching(&range);
-        let unpacker = Some(Unpacker::new(frames)?);
+        let unpacker = Some(Unpacker::of(frames, pool.codec(&record).await?)?);
         let stored = StoredReader::open(pool, record, stored).await?;
         Ok(Self { stored, frames: Some(Frames { chunk, unpacker, at: plain_start, range }) })
     }

@@ -89,8 +89,9 @@ mod tests {
         let layout = Layout { data: 3, parity: 1, copies: 1, unit: 4096 };
         let (chunk, stamp) = (ChunkId(1), Stamp::ZERO);
         let (units, shards) = (Vec::new(), Vec::new());
-        ChunkMap::new(ChunkRecord { chunk, stamp, size, stored, sha256: None, compression, layout, units, shards })
-            .unwrap()
+        let (sha256, transforms) = (None, Vec::new());
+        let record = ChunkRecord { chunk, stamp, size, stored, sha256, compression, transforms, layout, units, shards };
+        ChunkMap::new(record).unwrap()
     }
 
     #[test]

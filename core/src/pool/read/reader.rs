@@ -72,6 +72,7 @@ impl FileReader {
         if self.at >= self.end {
             return Ok(None);
         }
+        self.file.allow().await?;
         if let Some(bytes) = self.file.inline(&(self.at..self.end)) {
             self.at = self.end;
             return Ok(Some(bytes));

@@ -13,6 +13,7 @@ use crate::stage::compress::{self, FRAME_BYTES, Packer};
 use crate::stage::hash::Hasher;
 use crate::stage::layout::{Layout, MAX_UNIT_BYTES};
 use crate::stage::stripe::StripeEncoder;
+use crate::stage::transform::Transforms;
 
 /// How much is read, then hashed, at a time.
 const STRIP_BYTES: usize = 128 << 10;
@@ -26,13 +27,23 @@ pub(in crate::pool) enum Compress {
     Always(u8),
 }
 
+/// How new chunks are encoded.
+#[derive(Debug, Clone)]
+pub(in crate::pool) struct Recipe {
+    /// The level they are compressed at, where that makes them smaller.
+    pub level: Option<u8>,
+    /// What is done to them then.
+    pub transforms: Transforms,
+}
+
 /// How a chunk is coded.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(in crate::pool) struct Coding {
     pub redundancy: Redundancy,
     /// The most bytes of a unit.
     pub unit: u32,
     pub compress: Compress,
+    pub transforms: Transforms,
 }
 
 /// Reads up to `limit` bytes and codes them; `None` at the end of the input. A shard that has a directory in
@@ -51,26 +62,20 @@ pub(in crate::pool) fn code(
     staging: &[Option<PathBuf>],
     also: &mut dyn FnMut(&[u8]),
 ) -> Result<Option<Coded>> {
-    let Coding { redundancy, unit, compress } = coding;
+    let Coding { redundancy, unit, compress, transforms } = coding;
     // The unit depends on the chunk's size only below a full row of the largest units.
     let largest = usize::from(redundancy.data) * MAX_UNIT_BYTES as usize;
     let mut input = Input { reader, left: limit, size: 0, hasher: Hasher::new(), also, packing: None };
-    if let Compress::Always(level) = compress {
-        input.packing = Some(Packing::new(level)?);
-    }
-    let most =
-        if input.packing.is_some() { largest } else { usize::try_from(limit).map_or(largest, |n| n.min(largest)) };
+    let most = usize::try_from(limit).map_or(largest, |n| n.min(largest));
     let mut row = vec![0; most];
     let mut first = input.fill(&mut row)?;
     if first == 0 {
         return Ok(None);
     }
-    if let Compress::IfFirst(level) = compress {
-        input.packing = Packing::of(&row[..first], level)?;
-        if input.packing.is_some() {
-            row.resize(largest, 0);
-            first = input.fill(&mut row)?;
-        }
+    input.packing = Packing::of(&row[..first], compress, &transforms)?;
+    if input.packing.is_some() {
+        row.resize(largest, 0);
+        first = input.fill(&mut row)?;
     }
     let layout = Layout::choose(redundancy.data, redundancy.parity, redundancy.copies, first as u64);
     let layout = layout.with_unit_at_most(unit);
@@ -108,6 +113,7 @@ pub(in crate::pool) fn code(
         size: input.size,
         stored,
         sha256: input.hasher.finish(),
+        transforms: input.packing.as_ref().map(|packing| packing.packer.transforms().applied()).unwrap_or_default(),
         compression: input.packing.map(|packing| packing.packer.finish()),
         layout,
         units: encoder.finish().into_iter().map(UnitChecksums).collect(),
@@ -184,22 +190,26 @@ struct Packing {
 }
 
 impl Packing {
-    fn new(level: u8) -> Result<Self> {
-        Ok(Self { packer: Packer::new(level)?, plain: Vec::new(), stored: Vec::new(), given: 0 })
-    }
-
-    /// Begins with these bytes, if they get smaller.
-    fn of(plain: &[u8], level: u8) -> Result<Option<Self>> {
-        let mut sample = Vec::new();
-        for Span { offset, length } in compress::sample_spans(plain.len() as u64) {
-            sample.extend_from_slice(&plain[offset as usize..(offset + length) as usize]);
+    /// Begins a chunk with these bytes; `None` where it is stored as it is.
+    fn of(plain: &[u8], compress: Compress, transforms: &Transforms) -> Result<Option<Self>> {
+        let transforms = transforms.worth(&plain[..plain.len().min(FRAME_BYTES)])?;
+        let begin = |level: Option<u8>| {
+            let packer = Packer::of(level, transforms.clone())?;
+            let mut packing = Self { packer, plain: Vec::new(), stored: Vec::new(), given: 0 };
+            plain.chunks(FRAME_BYTES).try_for_each(|frame| packing.add(frame))?;
+            Ok::<_, Error>(packing)
+        };
+        match compress {
+            Compress::Always(level) => return begin(Some(level)).map(Some),
+            Compress::IfFirst(level) if pays(plain)? => {
+                let packing = begin(Some(level))?;
+                if compress::gains(plain.len() as u64, packing.stored.len() as u64) {
+                    return Ok(Some(packing));
+                }
+            }
+            _ => {}
         }
-        if !compress::pays(&sample)? {
-            return Ok(None);
-        }
-        let mut packing = Self::new(level)?;
-        plain.chunks(FRAME_BYTES).try_for_each(|frame| packing.add(frame))?;
-        Ok(compress::gains(plain.len() as u64, packing.stored.len() as u64).then_some(packing))
+        if transforms.is_empty() { Ok(None) } else { begin(None).map(Some) }
     }
 
     fn add(&mut self, plain: &[u8]) -> Result<()> {
@@ -215,6 +225,15 @@ impl Packing {
     }
 }
 
+/// Whether bytes like these get smaller, from a few places of them.
+fn pays(plain: &[u8]) -> Result<bool> {
+    let mut sample = Vec::new();
+    for Span { offset, length } in compress::sample_spans(plain.len() as u64) {
+        sample.extend_from_slice(&plain[offset as usize..(offset + length) as usize]);
+    }
+    compress::pays(&sample)
+}
+
 /// Reads until the buffer is full or the input ends.
 fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
     let mut filled = 0;
@@ -223,7 +242,8 @@ fn fill(reader: &mut dyn Read, buffer: &mut [u8]) -> Result<usize> {
             Ok(0) => break,
             Ok(n) => filled += n,
             Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Error::io("cannot read the source", e)),
+            // Whoever cuts streams looks at their bytes as they are read.
+            Err(e) => return Err(e.downcast::<Error>().unwrap_or_else(|e| Error::io("cannot read the source", e))),
         }
     }
     Ok(filled)

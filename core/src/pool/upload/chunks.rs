@@ -22,7 +22,7 @@ use crate::pool::Pool;
 use crate::pool::duplicates::{Lookup, Piece};
 use crate::pool::hashes::WholeFile;
 use crate::pool::resume::{Interim, resume_text};
-use crate::pool::store::{Coded, Coding, Compress, Planned, code};
+use crate::pool::store::{Coded, Coding, Compress, Planned, Recipe, code};
 use crate::redundancy::Redundancy;
 use crate::scratch::Scratch;
 use crate::stage::chunk::Span;
@@ -61,7 +61,7 @@ impl Pool {
         let interim = Arc::new(Interim::new(self));
         let resumed_bytes = Arc::new(AtomicU64::new(0));
         let stored = self
-            .spans(file, identity.size)
+            .spans(file, identity.size)?
             .enumerate()
             .map(|(n, span)| {
                 let (pool, file, interim, lookup) = (self.clone(), file.clone(), interim.clone(), lookup.clone());
@@ -116,8 +116,7 @@ impl Pool {
         monitor.check()?;
         let (planned, coded) = self
             .code_chunk(length, move |pool, staging| {
-                let (r, level) = (pool.settings.redundancy, pool.settings.compression);
-                section.code(r, level, &pool.scratch, staging)
+                section.code(pool.settings.redundancy, &pool.recipe()?, &pool.scratch, staging)
             })
             .await?;
         let Some(coded) = coded else {
@@ -135,7 +134,7 @@ impl Pool {
     ) -> Result<StoredFile> {
         let lookup = self.lookup(None, options.force)?;
         let interim = Arc::new(Interim::new(self));
-        let mut input = Input { reader: self.cut(reader), whole: WholeFile::new(&self.wanted_hashes(options)) };
+        let mut input = Input { reader: self.cut(reader)?, whole: WholeFile::new(&self.wanted_hashes(options)) };
         let chunk_size = self.settings.chunk_size;
         let mut chunks = BTreeMap::new();
         // Reading goes on in order while earlier chunks are on their way.
@@ -150,10 +149,11 @@ impl Pool {
                 .code_chunk(chunk_size, move |pool, staging| {
                     let Input { reader, whole } = &mut input;
                     let (redundancy, scratch) = (pool.settings.redundancy, &pool.scratch);
-                    let compress = pool.settings.compression.map_or(Compress::Never, Compress::IfFirst);
+                    let recipe = pool.recipe()?;
                     let mut also = |bytes: &[u8]| whole.update(bytes);
-                    let coding = Coding { redundancy, unit: MAX_UNIT_BYTES, compress };
-                    reader.begin_chunk();
+                    let compress = recipe.compress();
+                    let coding = Coding { redundancy, unit: MAX_UNIT_BYTES, compress, transforms: recipe.transforms };
+                    reader.begin_chunk()?;
                     let coded = code(reader, chunk_size, coding, scratch, staging, &mut also)?;
                     Ok((coded, input))
                 })
@@ -222,29 +222,23 @@ pub(in crate::pool) struct Section {
 }
 
 impl Section {
-    /// Codes it as one chunk, compressed at `level` where that is worth it.
+    /// Codes it as one chunk, by `recipe`, compressed where that is worth it.
     ///
     /// # Errors
     /// As [`code`].
     pub fn code(
         &self,
         redundancy: Redundancy,
-        level: Option<u8>,
+        recipe: &Recipe,
         scratch: &Scratch,
         staging: &[Option<PathBuf>],
     ) -> Result<Option<Coded>> {
         let code = |compress| {
             let (mut from, length) = (self.clone(), self.end - self.at);
-            code(
-                &mut from,
-                length,
-                Coding { redundancy, unit: MAX_UNIT_BYTES, compress },
-                scratch,
-                staging,
-                &mut |_| (),
-            )
+            let coding = Coding { redundancy, unit: MAX_UNIT_BYTES, compress, transforms: recipe.transforms.clone() };
+            code(&mut from, length, coding, scratch, staging, &mut |_| ())
         };
-        match level {
+        match recipe.level {
             Some(level) if self.pays()? => match code(Compress::Always(level))? {
                 Some(coded) if coded.is_vain() => code(Compress::Never),
                 coded => Ok(coded),

@@ -2,52 +2,44 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::num::NonZeroU64;
 use std::sync::Arc;
 
 use futures_util::stream::{self, BoxStream, StreamExt};
 
-use crate::config::Chunker;
 use crate::error::{Error, ErrorKind, Result};
 use crate::local;
 use crate::local::blocking;
 use crate::pool::Pool;
-use crate::stage::chunk::content::{Cutter, Lengths};
-use crate::stage::chunk::{Span, fixed};
+use crate::stage::chunk::{Boundaries, Span, fixed};
 
 /// How much is read at a time to find boundaries.
 const READ_BYTES: usize = 256 << 10;
 
 impl Pool {
-    fn longest(&self) -> NonZeroU64 {
-        NonZeroU64::new(self.settings.chunk_size).unwrap_or(NonZeroU64::MIN)
-    }
-
-    /// About how many chunks a file of so many bytes has; exact where all are of one length.
-    pub(super) fn chunks_of(&self, bytes: u64) -> u64 {
-        let length = match self.settings.chunker {
-            Chunker::Fixed => self.longest().get(),
-            Chunker::FastCdc => Lengths::of(self.longest()).average,
-        };
-        bytes.div_ceil(length).max(1)
-    }
-
     /// The chunks of a file, in their order. Where their ends must be looked for, that comes just before somebody reads
     /// them: their bytes are still in the system's cache.
-    pub(super) fn spans(&self, file: &Arc<File>, size: u64) -> BoxStream<'static, Result<Span>> {
-        let longest = self.longest();
-        if self.settings.chunker == Chunker::Fixed {
-            return stream::iter(fixed(size, longest)).map(Ok).boxed();
+    ///
+    /// # Errors
+    /// Those of [`Pool::chunker`].
+    pub(super) fn spans(&self, file: &Arc<File>, size: u64) -> Result<BoxStream<'static, Result<Span>>> {
+        let (chunker, longest) = (self.chunker()?, self.longest());
+        if chunker.is_fixed() {
+            return Ok(stream::iter(fixed(size, longest)).map(Ok).boxed());
         }
-        let search = Search { file: file.clone(), size, at: 0, cutter: Cutter::new(longest), buffer: Vec::new() };
+        let cutter = chunker.begin(longest);
+        let search = Search { file: file.clone(), size, at: 0, cutter, buffer: Vec::new() };
         let next = |search: Search| blocking(move || search.next());
-        stream::try_unfold(search, next).boxed()
+        Ok(stream::try_unfold(search, next).boxed())
     }
 
     /// A stream, to be read chunk by chunk.
-    pub(super) fn cut(&self, reader: Box<dyn Read + Send>) -> Cut {
-        let cutter = (self.settings.chunker == Chunker::FastCdc).then(|| Cutter::new(self.longest()));
-        Cut { reader, cutter, buffer: Vec::new(), at: 0, end: None, is_over: false }
+    ///
+    /// # Errors
+    /// Those of [`Pool::chunker`].
+    pub(super) fn cut(&self, reader: Box<dyn Read + Send>) -> Result<Cut> {
+        let chunker = self.chunker()?;
+        let cutter = (!chunker.is_fixed()).then(|| chunker.begin(self.longest()));
+        Ok(Cut { reader, cutter, buffer: Vec::new(), at: 0, end: None, is_over: false })
     }
 }
 
@@ -56,7 +48,7 @@ struct Search {
     file: Arc<File>,
     size: u64,
     at: u64,
-    cutter: Cutter,
+    cutter: Box<dyn Boundaries>,
     buffer: Vec<u8>,
 }
 
@@ -79,7 +71,7 @@ impl Search {
             if read == 0 && left > 0 {
                 return Err(Error::new(ErrorKind::SourceChanged, "the file became shorter while it was read"));
             }
-            let end = self.cutter.push(&self.buffer[..read]);
+            let end = self.cutter.push(&self.buffer[..read])?;
             self.at += end.unwrap_or(read) as u64;
             if end.is_some() {
                 break;
@@ -94,7 +86,7 @@ impl Search {
 pub(super) struct Cut {
     reader: Box<dyn Read + Send>,
     /// None for chunks that all have the same length: who reads them counts.
-    cutter: Option<Cutter>,
+    cutter: Option<Box<dyn Boundaries>>,
     /// Read, and given away up to `at`.
     buffer: Vec<u8>,
     at: usize,
@@ -105,12 +97,16 @@ pub(super) struct Cut {
 
 impl Cut {
     /// Goes on with the next chunk.
-    pub fn begin_chunk(&mut self) {
+    ///
+    /// # Errors
+    /// Those of who looks for its end.
+    pub fn begin_chunk(&mut self) -> Result<()> {
         if std::mem::take(&mut self.is_over)
             && let Some(cutter) = &mut self.cutter
         {
-            self.end = cutter.push(&self.buffer[self.at..]).map(|n| self.at + n);
+            self.end = cutter.push(&self.buffer[self.at..])?.map(|n| self.at + n);
         }
+        Ok(())
     }
 }
 
@@ -126,7 +122,7 @@ impl Read for Cut {
             self.buffer.truncate(*read.as_ref().unwrap_or(&0));
             self.at = 0;
             read?;
-            self.end = cutter.push(&self.buffer);
+            self.end = cutter.push(&self.buffer).map_err(std::io::Error::other)?;
         }
         let end = self.end.unwrap_or(self.buffer.len());
         let length = into.len().min(end - self.at);
@@ -142,6 +138,9 @@ mod tests {
     use std::io::{Cursor, Write};
 
     use super::*;
+    use std::num::NonZeroU64;
+
+    use crate::stage::chunk::content::Cutter;
     use crate::testing::fault::SplitMix;
 
     const LONGEST: NonZeroU64 = NonZeroU64::new(100_000).unwrap();
@@ -152,7 +151,7 @@ mod tests {
     }
 
     fn search(file: File, size: u64) -> Search {
-        Search { file: Arc::new(file), size, at: 0, cutter: Cutter::new(LONGEST), buffer: Vec::new() }
+        Search { file: Arc::new(file), size, at: 0, cutter: Box::new(Cutter::new(LONGEST)), buffer: Vec::new() }
     }
 
     fn of_file(bytes: &[u8]) -> Vec<u64> {
@@ -171,11 +170,17 @@ mod tests {
 
     fn of_stream(bytes: &[u8]) -> Vec<u64> {
         let reader = Box::new(Cursor::new(bytes.to_vec()));
-        let mut cut =
-            Cut { reader, cutter: Some(Cutter::new(LONGEST)), buffer: Vec::new(), at: 0, end: None, is_over: false };
+        let mut cut = Cut {
+            reader,
+            cutter: Some(Box::new(Cutter::new(LONGEST))),
+            buffer: Vec::new(),
+            at: 0,
+            end: None,
+            is_over: false,
+        };
         let (mut lengths, mut again) = (Vec::new(), Vec::new());
         loop {
-            cut.begin_chunk();
+            cut.begin_chunk().unwrap();
             let before = again.len();
             cut.read_to_end(&mut again).unwrap();
             if again.len() == before {

@@ -24,7 +24,7 @@ use crate::monitor::Monitor;
 use crate::path::PoolPath;
 use crate::pool::Pool;
 use crate::pool::duplicates::{Home, Key, Piece, Taken};
-use crate::pool::store::{Coding, Compress, code};
+use crate::pool::store::{Coding, code};
 use crate::stage::hash::sha256;
 use crate::stage::pack::Filling;
 
@@ -240,8 +240,9 @@ impl Pool {
         let coded = blocking(move || {
             let size = pieces.iter().map(|piece| piece.len() as u64).sum();
             let mut reader = Pieces(pieces.into());
-            let compress = pool.settings.compression.map_or(Compress::Never, Compress::IfFirst);
-            let coding = Coding { redundancy: pool.settings.redundancy, unit: PACK_UNIT_BYTES, compress };
+            let recipe = pool.recipe()?;
+            let (redundancy, compress) = (pool.settings.redundancy, recipe.compress());
+            let coding = Coding { redundancy, unit: PACK_UNIT_BYTES, compress, transforms: recipe.transforms };
             code(&mut reader, size, coding, &pool.scratch, &[], &mut |_| ())
         })
         .await?;

@@ -18,6 +18,9 @@
 
 use std::num::NonZeroU64;
 
+use super::{Boundaries, Chunker};
+use crate::error::Result;
+
 /// Bytes the hash hangs on.
 const WINDOW: u64 = 64;
 /// By how many bits boundaries are rarer before the average, and likelier behind it.
@@ -119,6 +122,34 @@ impl Cutter {
         });
         self.hash = hash;
         found.map(|n| n + 1)
+    }
+}
+
+/// This way of cutting.
+#[derive(Debug, Clone, Copy)]
+pub struct FastCdc;
+
+impl Chunker for FastCdc {
+    fn average(&self, longest: NonZeroU64) -> u64 {
+        Lengths::of(longest).average
+    }
+
+    fn begin(&self, longest: NonZeroU64) -> Box<dyn Boundaries> {
+        Box::new(Cutter::new(longest))
+    }
+}
+
+impl Boundaries for Cutter {
+    fn idle(&self) -> u64 {
+        Self::idle(self)
+    }
+
+    fn skip(&mut self, bytes: u64) {
+        Self::skip(self, bytes);
+    }
+
+    fn push(&mut self, bytes: &[u8]) -> Result<Option<usize>> {
+        Ok(Self::push(self, bytes))
     }
 }
 

@@ -48,7 +48,8 @@ fn every_level_gives_back_what_it_got_within_its_memory() {
         for frame in plain.chunks(FRAME_BYTES) {
             packer.pack(frame, &mut stored).unwrap();
         }
-        let used = packer.chosen.context_mut().sizeof() + packer.fast.context_mut().sizeof() + packer.buffer.capacity();
+        let Contexts { chosen, fast, buffer } = packer.zstd.as_mut().unwrap();
+        let used = chosen.context_mut().sizeof() + fast.context_mut().sizeof() + buffer.capacity();
         assert!(used as u64 <= Packer::memory(level), "level {level} takes {used}");
         let compression = packer.finish();
         compression.validate(plain.len() as u64, stored.len() as u64).unwrap();

@@ -79,8 +79,15 @@ impl<'a> Field<'a> {
     }
 
     /// The best remote for another copy of shard `index`, of `size` bytes; `placed` are the chunk's
-    /// copies so far, by index.
-    pub fn choose(&self, index: usize, size: u64, placed: &[Vec<usize>], excluded: &[usize]) -> Option<usize> {
+    /// copies so far, by index. The remote `asked` for wins where the hard rules leave it a choice.
+    pub fn choose(
+        &self,
+        index: usize,
+        size: u64,
+        placed: &[Vec<usize>],
+        excluded: &[usize],
+        asked: Option<usize>,
+    ) -> Option<usize> {
         let holders = placed.get(index).map_or(&[][..], Vec::as_slice);
         let domain = |at: usize| self.slots[at].domain;
         // How many shards each remote and domain has in common with those holders: shards held by the
@@ -105,12 +112,24 @@ impl<'a> Field<'a> {
                 domain_common[slot.domain],
                 common[at],
             ];
-            (hard, Reverse(slot.candidate.priority), self.taste(slot), at)
+            (hard, asked != Some(at), Reverse(slot.candidate.priority), self.taste(slot), at)
         };
         let takes =
             |at: usize, slot: &Slot| slot.candidate.refuses.is_none() && slot.room >= size && !excluded.contains(&at);
         let open = self.slots.iter().enumerate().filter(|(at, slot)| takes(*at, slot));
         open.min_by_key(|(at, slot)| rank(*at, slot)).map(|(at, _)| at)
+    }
+
+    /// Who can take a shard of `size` bytes: those without one, if there are such.
+    pub fn open(&self, size: u64, excluded: &[usize]) -> Vec<usize> {
+        let takes =
+            |at: usize, slot: &Slot| slot.candidate.refuses.is_none() && slot.room >= size && !excluded.contains(&at);
+        let able = |most: usize| {
+            let slots = self.slots.iter().enumerate();
+            slots.filter(|(at, slot)| takes(*at, slot) && slot.held <= most).map(|(at, _)| at).collect::<Vec<_>>()
+        };
+        let free = able(0);
+        if free.is_empty() { able(usize::MAX) } else { free }
     }
 
     /// Puts a shard of `size` bytes on a remote.

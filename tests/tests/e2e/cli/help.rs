@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 49] = [
+const COMMANDS: [&[&str]; 55] = [
     &[],
     &["init"],
     &["upload"],
@@ -32,6 +32,12 @@ const COMMANDS: [&[&str]; 49] = [
     &["remotes", "remove"],
     &["remotes", "drain"],
     &["remotes", "replace"],
+    &["plugins"],
+    &["plugins", "list"],
+    &["plugins", "enable"],
+    &["plugins", "disable"],
+    &["plugins", "load"],
+    &["plugins", "info"],
     &["config"],
     &["config", "show"],
     &["config", "schema"],

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use futures_util::FutureExt;
 use futures_util::stream::{self, StreamExt};
 use serde::Serialize;
+use serde_json::json;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::{DamagedChunk, RebuildPlan};
@@ -13,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::id::{ChunkId, RemoteId};
 use crate::journal::record::Place;
 use crate::monitor::{Event, Monitor};
+use crate::plugin::Hook;
 use crate::pool::Pool;
 use crate::pool::care::restore::{Order, RestoredShards};
 use crate::stage::place::tolerated_losses;
@@ -213,6 +215,7 @@ impl Pool {
             // Ours too, where another machine's later one counts: freeing leaves alone what counts.
             replaced.extend(one.replaced.iter().chain(&one.places).map(|place| (one.chunk, *place)));
             monitor.progress(0, 1);
+            self.tell_repaired(one.chunk, one.places.len())?;
         }
         let lost = restored.iter().filter(|one| !committed.chunks.contains(&one.chunk));
         for one in lost {
@@ -223,6 +226,17 @@ impl Pool {
         self.index.forget_damage(replaced.iter().map(|(chunk, place)| (*chunk, place.nonce)))?;
         if !committed.stale {
             report.freed += self.free_replaced(&replaced, monitor).await?;
+        }
+        Ok(())
+    }
+
+    /// Tells event handlers of the files that a chunk put anew belongs to.
+    pub(in crate::pool::care) fn tell_repaired(&self, chunk: ChunkId, shards: usize) -> Result<()> {
+        if self.plugins.has_handlers() {
+            for path in self.index.paths_of(chunk)? {
+                let event = || json!({"path": path.to_string(), "chunk": chunk.to_string(), "shards": shards});
+                self.plugins.after(Hook::FileRepaired, event);
+            }
         }
         Ok(())
     }
