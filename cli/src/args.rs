@@ -95,12 +95,14 @@ pub enum Command {
     #[command(subcommand)]
     Config(cmd::config::Args),
     RecoverySheet(cmd::recovery_sheet::Args),
+    Doctor(cmd::doctor::Args),
     Serve(cmd::serve::Args),
     Api(cmd::serve::ApiArgs),
     #[command(subcommand)]
     User(cmd::user::Args),
     Torture(cmd::torture::Args),
     Completions(cmd::completions::Args),
+    Man(cmd::man::Args),
     Version(cmd::version::Args),
 }
 
@@ -130,11 +132,13 @@ impl Command {
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",
+            Self::Doctor(_) => "doctor",
             Self::Serve(_) => "serve",
             Self::Api(_) => "api",
             Self::User(_) => "user",
             Self::Torture(_) => "torture",
             Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
             Self::Version(_) => "version",
         }
     }

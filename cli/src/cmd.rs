@@ -5,11 +5,13 @@ pub mod cat;
 pub mod completions;
 pub mod config;
 pub mod delete;
+pub mod doctor;
 pub mod download;
 pub mod gc;
 pub mod health;
 pub mod init;
 pub mod ls;
+pub mod man;
 pub mod mkdir;
 pub mod mv;
 pub mod orphans;
@@ -63,11 +65,13 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,
         Command::Api(args) => serve::api(args, context).await,
         Command::User(args) => user::run(args, context).await,
         Command::Torture(args) => torture::run(args, context).await,
         Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => man::run(&args, context),
         Command::Version(_) => version::run(context),
     }
 }

@@ -226,10 +226,12 @@ impl Context {
     }
 }
 
-fn first_run(path: &Path) -> Error {
+/// What to do where there is no configuration yet.
+pub fn first_run(path: &Path) -> Error {
     Error::new(ErrorKind::Config, format!("there is no pool yet: no configuration {}", path.display())).hint(
-        "`rclonepool init` makes a pool (it asks its questions on a terminal); \
-         `rclonepool init --from REMOTE` finds one that exists; --config names another file",
+        "`rclone config` tells rclone of your accounts, `rclonepool init` makes a pool of them (it asks its questions on \
+         a terminal); `rclonepool init --from REMOTE` finds a pool that exists; --config names another file; \
+         `rclonepool doctor` says what is missing",
     )
 }
 

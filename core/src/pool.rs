@@ -5,6 +5,7 @@
 //! chunks, `fetch` reads chunks, `download` makes local files of them, `read` gives out any range, `namespace` lists and
 //! deletes, `transfer` moves and copies, `members` changes who belongs to the pool.
 
+mod ask;
 pub mod care;
 mod direct;
 mod download;
@@ -28,6 +29,7 @@ mod transfer;
 mod tree;
 mod upload;
 
+pub use ask::RemoteAnswer;
 pub use download::{DownloadOptions, DownloadReport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use init::init as make;

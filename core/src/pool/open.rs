@@ -33,7 +33,7 @@ pub struct OpenOptions {
 
 impl OpenOptions {
     /// The system's directory for temporary files, by the environment given.
-    fn temp_dir(&self) -> PathBuf {
+    pub fn temp_dir(&self) -> PathBuf {
         let of = |wanted: &&str| self.inherit_env.iter().find(|(name, value)| name == wanted && !value.is_empty());
         let named = ["TMPDIR", "TEMP"].iter().find_map(of);
         named.map_or_else(|| "/tmp".into(), |(_, value)| value.into())
@@ -91,23 +91,10 @@ pub(super) async fn connect(
     let ledger = Arc::default();
     let mut connected = Connected { remotes: Vec::new(), rclone: None, metrics: Vec::new(), ledger };
     for label in labels {
-        let bare: SharedRemote = match RemoteKind::of(label)? {
-            RemoteKind::Directory => Arc::new(DirectoryRemote::new(label)),
-            RemoteKind::Rclone => {
-                if connected.rclone.is_none() {
-                    connected.rclone = Some(start_rclone(config, options).await?);
-                }
-                match &connected.rclone {
-                    Some(rclone) => {
-                        if config.use_crypt {
-                            check_crypt(rclone, label).await?;
-                        }
-                        rclone.remote(label)
-                    }
-                    None => return Err(Error::new(ErrorKind::Internal, "rclone was not started")),
-                }
-            }
-        };
+        if connected.rclone.is_none() && RemoteKind::of(label)? == RemoteKind::Rclone {
+            connected.rclone = Some(start_rclone(config, options).await?);
+        }
+        let bare = bare(config, label, connected.rclone.as_ref()).await?;
         let limits = settings.iter().find(|s| s.label == *label).map(|s| s.limits.clone()).unwrap_or_default();
         let per_day = [limits.upload_per_day, limits.download_per_day];
         let budget = per_day.iter().any(|size| size.0 > 0).then(|| Budget {
@@ -126,6 +113,24 @@ pub(super) async fn connect(
         connected.metrics.push(metrics);
     }
     Ok(connected)
+}
+
+/// A remote as it is, without wrappers; one of rclone's is looked up, and nothing is asked of it.
+///
+/// # Errors
+/// `Config` for a label that is none, a remote that must encrypt and does not, and where rclone is needed and does not
+/// run.
+pub(super) async fn bare(config: &Config, label: &str, rclone: Option<&Arc<Rclone>>) -> Result<SharedRemote> {
+    if RemoteKind::of(label)? == RemoteKind::Directory {
+        return Ok(Arc::new(DirectoryRemote::new(label)));
+    }
+    let Some(rclone) = rclone else {
+        return Err(Error::new(ErrorKind::Config, "rclone is needed for it, and does not run").on_remote(label));
+    };
+    if config.use_crypt {
+        check_crypt(rclone, label).await?;
+    }
+    Ok(rclone.remote(label))
 }
 
 /// Under `use_crypt` nothing goes to a remote that does not encrypt.

@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 49] = [
+pub const COMMANDS: [&[&str]; 51] = [
     &[],
     &["init"],
     &["upload"],
@@ -38,6 +38,7 @@ const COMMANDS: [&[&str]; 49] = [
     &["config", "validate"],
     &["config", "path"],
     &["recovery-sheet"],
+    &["doctor"],
     &["serve"],
     &["api"],
     &["user"],
@@ -51,6 +52,7 @@ const COMMANDS: [&[&str]; 49] = [
     &["user", "token", "revoke"],
     &["torture"],
     &["completions"],
+    &["man"],
     &["version"],
 ];
 
