@@ -11,7 +11,7 @@ use rclonepool_core::{Config, Error, ErrorKind, Monitor, Pool, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Global;
-use crate::log;
+use crate::{log, notify};
 use crate::ui::{Ui, describe_all};
 
 /// A wait that is longer is explained.
@@ -251,5 +251,6 @@ pub fn open_options() -> OpenOptions {
     let ours =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let harmless = |name: &str| !name.starts_with("RCLONE_") || name.starts_with("RCLONE_CONFIG");
-    OpenOptions { inherit_env: ours.filter(|(name, _)| harmless(name)).collect() }
+    let ours = ours.filter(|(name, _)| harmless(name) && name != notify::SOCKET);
+    OpenOptions { inherit_env: ours.collect() }
 }

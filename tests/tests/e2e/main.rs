@@ -15,3 +15,5 @@ mod reader;
 mod repository;
 #[cfg(unix)]
 mod rest_schema;
+#[cfg(unix)]
+mod service;
