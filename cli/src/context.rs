@@ -11,8 +11,8 @@ use rclonepool_core::{Config, Error, ErrorKind, Monitor, Pool, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Global;
-use crate::{log, notify};
 use crate::ui::{Ui, describe_all};
+use crate::{log, notify};
 
 /// A wait that is longer is explained.
 const PATIENCE: Duration = Duration::from_secs(2);

@@ -48,7 +48,7 @@ mod unix {
 
     #[cfg(target_os = "linux")]
     fn outside_of_files(name: &[u8]) -> io::Result<SocketAddr> {
-        std::os::linux::net::SocketAddrExt::from_abstract_name(name)
+        <SocketAddr as std::os::linux::net::SocketAddrExt>::from_abstract_name(name)
     }
 
     #[cfg(not(target_os = "linux"))]

@@ -58,8 +58,9 @@ impl Report {
         self.0.push(Finding { check, state: State::Warning, message: message.into(), hint, kind: None });
     }
 
-    fn problem(&mut self, check: &'static str, error: &Error) {
-        let (hint, kind) = (error.next_step().map(str::to_owned), Some(error.kind()));
+    /// Where the error itself does not say what to do, `otherwise` does.
+    fn problem(&mut self, check: &'static str, error: &Error, otherwise: &str) {
+        let (hint, kind) = (Some(error.next_step().unwrap_or(otherwise).to_owned()), Some(error.kind()));
         self.0.push(Finding { check, state: State::Problem, message: describe(error), hint, kind });
     }
 

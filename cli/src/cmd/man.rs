@@ -24,16 +24,21 @@ pub fn run(args: &Args, context: &Context) -> Result<()> {
     std::fs::create_dir_all(&args.directory).map_err(failed)?;
     let mut pages = Vec::new();
     // Built: otherwise the options that all commands take would stand in one page only.
-    let mut program = Cli::command();
+    let mut program = without_help(Cli::command());
     program.build();
     page(program, &args.directory, &mut pages).map_err(failed)?;
     context.ui.say(&format!("{}: {}", args.directory.display(), count(pages.len() as u64, "page")))?;
     context.ui.summary(json!({"directory": args.directory.display().to_string(), "pages": pages}))
 }
 
+/// `help` is no command of its own: every other one has it.
+fn without_help(command: clap::Command) -> clap::Command {
+    command.disable_help_subcommand(true).mut_subcommands(without_help)
+}
+
 /// Writes the page of a command, and those of the commands below it.
 fn page(command: clap::Command, directory: &std::path::Path, pages: &mut Vec<String>) -> std::io::Result<()> {
-    let below = command.get_subcommands().filter(|below| below.get_name() != "help" && !below.is_hide_set());
+    let below = command.get_subcommands().filter(|below| !below.is_hide_set());
     for below in below.cloned().collect::<Vec<_>>() {
         page(below, directory, pages)?;
     }

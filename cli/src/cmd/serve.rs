@@ -151,8 +151,11 @@ impl Flags {
             config.webdav_auth_method = methods;
         }
         if self.common.require_auth && config.webdav_auth_method.is_none() {
-            return Err(Error::new(ErrorKind::Config, "--require-auth: webdav_auth_method is none, so anybody could do anything")
-                .hint("set webdav_auth_method to basic (or give --auth basic), and add users by `rclonepool user add`"));
+            return Err(Error::new(
+                ErrorKind::Config,
+                "--require-auth: webdav_auth_method is none, so anybody could do anything",
+            )
+            .hint("set webdav_auth_method to basic (or give --auth basic), and add users by `rclonepool user add`"));
         }
         Ok(config)
     }

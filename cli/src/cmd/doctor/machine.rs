@@ -38,16 +38,13 @@ async fn directory(check: &'static str, key: &str, path: &Path, report: &mut Rep
     let shown = path.display();
     // What is not there yet is made when it is needed, if that may be.
     let there = nearest(path);
-    let refused = |why: &str| {
-        Error::new(ErrorKind::Config, format!("{shown}: {why}")).hint(format!(
-            "give this user a directory to write to: change its permissions, or set {key} to another one"
-        ))
-    };
+    let hint = format!("give this user a directory to write to: change its permissions, or set {key} to another one");
+    let refused = |why: &str| Error::new(ErrorKind::Config, format!("{shown}: {why}"));
     if !there.is_dir() {
-        return report.problem(check, &refused("is no directory"));
+        return report.problem(check, &refused("is no directory"), &hint);
     }
     if !can_write(&there) {
-        return report.problem(check, &refused("cannot be written to"));
+        return report.problem(check, &refused("cannot be written to"), &hint);
     }
     let Some(free) = DirectoryRemote::new(&there).usage().await.ok().and_then(|usage| usage.free) else {
         return report.ok(check, format!("{shown}: can be written to"));
@@ -55,7 +52,7 @@ async fn directory(check: &'static str, key: &str, path: &Path, report: &mut Rep
     let message = format!("{shown}: can be written to, {} free", size(free));
     let hint = format!("make room there, or set {key} to a directory elsewhere");
     match free {
-        0..LEAST => report.problem(check, &Error::new(ErrorKind::Full, message).hint(hint)),
+        0..LEAST => report.problem(check, &Error::new(ErrorKind::Full, message), &hint),
         LEAST..LITTLE => report.warn(check, message, &hint),
         _ => report.ok(check, message),
     }
@@ -82,7 +79,9 @@ pub async fn ports(config: &Config, report: &mut Report) {
                             or set another one";
                 report.warn("port", format!("{port} of {host}, for {name}, is taken"), hint);
             }
-            Err(error) => report.problem("port", &error),
+            Err(error) => {
+                report.problem("port", &error, "set the key to an address of this machine, or to another port")
+            }
         }
     }
 }

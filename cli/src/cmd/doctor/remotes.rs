@@ -46,7 +46,8 @@ fn one(answer: &RemoteAnswer, config: &Config, report: &mut Report) {
     let name = head(&redact_remote(&answer.name));
     let Some((_, id)) = answer.marker.filter(|_| answer.error.is_none()) else {
         let unknown = Error::new(ErrorKind::Internal, "it gave no answer").on_remote(&answer.name);
-        return report.problem(REMOTE, answer.error.as_ref().unwrap_or(&unknown));
+        let hint = "see what rclone itself says: `rclone -vv lsd REMOTE`; of a directory, is it there?";
+        return report.problem(REMOTE, answer.error.as_ref().unwrap_or(&unknown), hint);
     };
     let took = Duration::from_millis(answer.listed_ms);
     let commits = count(answer.commits as u64, "commit");
@@ -54,7 +55,11 @@ fn one(answer: &RemoteAnswer, config: &Config, report: &mut Report) {
     report.ok(REMOTE, format!("{name}: {id}, {commits}, {space}, answers in {}", span(took)));
     if answer.usage.free.is_some_and(|free| free < config.chunk_size) {
         let message = format!("{name}: nearly full: less than one chunk ({}) is free", size(config.chunk_size));
-        report.warn(REMOTE, message, "`rclonepool rebalance` moves data away; `remotes add` adds room; `gc` frees some");
+        report.warn(
+            REMOTE,
+            message,
+            "`rclonepool rebalance` moves data away; `remotes add` adds room; `gc` frees some",
+        );
     }
     if took > SLOW {
         let hint = "is the connection slow, or are there many commits (`rclonepool gc` packs them)?";
@@ -71,16 +76,15 @@ fn together(answers: &[RemoteAnswer], report: &mut Report) {
         }
     }
     for (id, names) in places.iter().filter(|(_, names)| names.len() > 1) {
-        let error = Error::new(ErrorKind::Config, format!("{} carry the same marker, {id}", names.join(" and ")))
-            .hint("one is a copy of the other, or the same place under two names; take it out of the configuration");
-        report.problem(REMOTE, &error);
+        let error = Error::new(ErrorKind::Config, format!("{} carry the same marker, {id}", names.join(" and ")));
+        let hint = "one is a copy of the other, or the same place under two names; take it out of the configuration";
+        report.problem(REMOTE, &error, hint);
     }
     let pools: BTreeSet<_> = answers.iter().filter_map(|answer| answer.marker).map(|(pool, _)| pool).collect();
     if pools.len() > 1 {
         let names: Vec<String> = pools.iter().map(ToString::to_string).collect();
-        let error = Error::new(ErrorKind::Config, format!("they belong to several pools: {}", names.join(", ")))
-            .hint("configure the remotes of one pool only, and set pool_id");
-        report.problem(REMOTE, &error);
+        let error = Error::new(ErrorKind::Config, format!("they belong to several pools: {}", names.join(", ")));
+        report.problem(REMOTE, &error, "configure the remotes of one pool only, and set pool_id");
     }
 }
 
@@ -91,8 +95,8 @@ fn clock(answers: &[RemoteAnswer], report: &mut Report) {
     let newest = answers.iter().filter_map(|answer| answer.newest_ms).max();
     const SET: &str = "let the clock be set by the network: `timedatectl set-ntp true`";
     if now_ms < EARLIEST_MS {
-        let error = Error::new(ErrorKind::Config, "this machine's clock shows a time before 2025").hint(SET);
-        return report.problem(CLOCK, &error);
+        let error = Error::new(ErrorKind::Config, "this machine's clock shows a time before 2025");
+        return report.problem(CLOCK, &error, SET);
     }
     match newest.map(|newest| newest.saturating_sub(now_ms)) {
         Some(ahead) if ahead > AHEAD_MS => {

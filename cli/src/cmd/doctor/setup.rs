@@ -15,6 +15,7 @@ use crate::format::count;
 
 const CONFIG: &str = "config";
 const RCLONE: &str = "rclone";
+const MORE: &str = "`rclone -vv listremotes` says more";
 
 /// The configuration, where there is one that can be used.
 pub fn config(context: &Context, report: &mut Report) -> Option<Config> {
@@ -28,7 +29,7 @@ pub fn config(context: &Context, report: &mut Report) -> Option<Config> {
     let (config, path) = match loaded {
         Ok(loaded) => loaded,
         Err(error) => {
-            report.problem(CONFIG, &error);
+            report.problem(CONFIG, &error, "`rclonepool config validate` says more");
             return None;
         }
     };
@@ -77,13 +78,13 @@ pub async fn rclone(context: &Context, config: Option<&Config>, report: &mut Rep
         Ok(rclone) => rclone,
         Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
         Err(error) => {
-            report.problem(RCLONE, &error);
+            report.problem(RCLONE, &error, MORE);
             return Ok(None);
         }
     };
     match context.stoppable(look(&rclone, config, report)).await {
         Err(error) if error.kind() == ErrorKind::Cancelled => return Err(error),
-        Err(error) => report.problem(RCLONE, &error),
+        Err(error) => report.problem(RCLONE, &error, MORE),
         Ok(()) => {}
     }
     Ok(Some(rclone))
@@ -108,7 +109,7 @@ async fn look(rclone: &Rclone, config: Option<&Config>, report: &mut Report) -> 
         (None, 0) => {
             let error = Error::new(ErrorKind::Config, format!("{shown} has no remotes yet"))
                 .hint("`rclone config` asks for your accounts, once each; directories need no rclone at all");
-            report.problem(RCLONE, &error);
+            report.problem(RCLONE, &error, MORE);
         }
         (None, _) => {
             let names: Vec<String> = names.iter().map(|name| redact_remote(&format!("{name}:"))).collect();

@@ -40,7 +40,9 @@ fn a_healthy_pool_is_in_order_and_stays_as_it_is() {
     let before = machine.files_below("");
     let said = machine.ok(&["doctor"]);
     assert!(said.ends_with("All is in order.\n"), "{said}");
-    for part in ["config    ", "parity:2+1", "not needed", "disk3: ", "1 commit", "clock", "cache", "temp", "for metrics"] {
+    for part in
+        ["config    ", "parity:2+1", "not needed", "disk3: ", "1 commit", "clock", "cache", "temp", "for metrics"]
+    {
         assert!(said.contains(part), "{part}: {said}");
     }
     assert_eq!(machine.files_below(""), before);
@@ -82,7 +84,7 @@ fn each_remote_is_asked() {
     let found = amiss(&examine(&machine), "remote");
     assert!(found.iter().any(|f| f.contains("disk1 and ") && f.contains("same marker")), "{found:?}");
     // A damaged marker.
-    assert_eq!(machine.shell("rm -r disk2; mv unplugged disk2; echo {} > disk2/*/remote-*.json").code, 0);
+    assert_eq!(machine.shell("rm -r disk2; mv unplugged disk2; echo {} | tee disk2/*/remote-*.json").code, 0);
     let found = amiss(&examine(&machine), "remote");
     assert!(found.len() == 1 && found[0].contains("marker is damaged"), "{found:?}");
 }
