@@ -95,6 +95,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(cmd::config::Args),
     RecoverySheet(cmd::recovery_sheet::Args),
+    Recover(cmd::recover::Args),
     Doctor(cmd::doctor::Args),
     Serve(cmd::serve::Args),
     Api(cmd::serve::ApiArgs),
@@ -132,6 +133,7 @@ impl Command {
             Self::Remotes(_) => "remotes",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",
+            Self::Recover(_) => "recover",
             Self::Doctor(_) => "doctor",
             Self::Serve(_) => "serve",
             Self::Api(_) => "api",

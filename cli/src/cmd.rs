@@ -17,6 +17,7 @@ pub mod mv;
 pub mod orphans;
 pub mod rebalance;
 pub mod rebuild;
+pub mod recover;
 pub mod recovery_sheet;
 pub mod remotes;
 pub mod repair;
@@ -65,6 +66,7 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Remotes(args) => remotes::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,
+        Command::Recover(args) => recover::run(args, context).await,
         Command::Doctor(args) => doctor::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,
         Command::Api(args) => serve::api(args, context).await,

@@ -14,6 +14,7 @@ mod fetch;
 mod group;
 mod hashes;
 mod init;
+mod lifeboat;
 mod members;
 mod namespace;
 mod news;
@@ -34,6 +35,7 @@ pub use download::{DownloadOptions, DownloadReport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
+pub use lifeboat::{LIFEBOAT, LifeboatReport, LifeboatState};
 pub use members::{LossPlan, LossReport, MemberChange};
 pub use namespace::{Changed, ChunkStat, DeleteOptions, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
@@ -77,6 +79,8 @@ pub struct Settings {
     pub manifest_prefix: String,
     /// The size of new chunks, in bytes.
     pub chunk_size: u64,
+    /// Whether remotes get a [`LIFEBOAT`] when they join.
+    pub lifeboat: bool,
     /// The redundancy of new chunks.
     pub redundancy: Redundancy,
     /// How remotes are chosen.

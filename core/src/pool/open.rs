@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::{Found, InitReport, PlacementSettings, Pool, Settings, init};
+use super::{Found, InitReport, PlacementSettings, Pool, Settings, init, lifeboat};
 use crate::config::{Config, RemoteKind};
 use crate::env::{SharedEnv, SystemEnv};
 use crate::error::{Error, ErrorKind, Result};
@@ -176,6 +176,7 @@ impl Settings {
             chunker: config.chunker,
             trash_hours: config.trash_retention_hours,
             sole_writer: config.sole_writer,
+            lifeboat: config.enable_lifeboat,
             compression: config.enable_compression.then_some(config.compression_level),
             file_hashes: config.file_hashes.clone(),
             cache_bytes: if config.enable_chunk_cache { config.chunk_cache_size_mb << 20 } else { 0 },
@@ -245,6 +246,9 @@ impl Pool {
         let env: SharedEnv = Arc::new(SystemEnv);
         let connected = connect(config, &config.effective_remotes(), options, &env).await?;
         let made = init::init(&Settings::of(config), &connected.remotes, config.pool_id, &env, Rules::default()).await;
+        if config.enable_lifeboat && made.as_ref().is_ok_and(|report| report.created) {
+            lifeboat::launch(&connected.remotes, &config.manifest_prefix).await;
+        }
         close(connected.rclone).await;
         made
     }

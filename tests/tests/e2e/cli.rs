@@ -18,6 +18,7 @@ mod membership;
 mod over_rclone;
 mod paths;
 mod rebuild;
+mod recover;
 mod serve;
 mod torture;
 mod transfer;

@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-pub const COMMANDS: [&[&str]; 51] = [
+pub const COMMANDS: [&[&str]; 52] = [
     &[],
     &["init"],
     &["upload"],
@@ -38,6 +38,7 @@ pub const COMMANDS: [&[&str]; 51] = [
     &["config", "validate"],
     &["config", "path"],
     &["recovery-sheet"],
+    &["recover"],
     &["doctor"],
     &["serve"],
     &["api"],
