@@ -9,6 +9,7 @@ mod c_abi;
 #[cfg(unix)]
 mod cli;
 mod examples;
+mod features;
 mod main_job;
 mod rclone_remotes;
 mod reader;
