@@ -186,8 +186,9 @@ async fn serve(flags: Flags, context: &Context) -> Result<()> {
     announce(&server, context)?;
     let addresses: Vec<String> = server.addresses().iter().map(|address| address.url.clone()).collect();
     let serving = format!("serving at {}", addresses.join(", "));
-    notify::ready(&serving);
+    // First: whoever hears that it is ready may ask for a reload.
     let mut hangups = Hangups::new();
+    notify::ready(&serving);
     loop {
         tokio::select! {
             () = context.cancel.cancelled() => break,
