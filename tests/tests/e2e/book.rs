@@ -211,7 +211,7 @@ fn every_page_is_in_the_contents_and_every_link_leads_somewhere() {
     let listed: BTreeSet<PathBuf> = links(&summary).map(|link| docs().join(link)).collect();
     let there: BTreeSet<PathBuf> = pages(&docs()).into_iter().filter(|it| !it.ends_with("SUMMARY.md")).collect();
     assert_eq!(listed, there);
-    let roots = std::fs::read_dir(&root).unwrap().map(|it| it.unwrap().path());
+    let roots = std::fs::read_dir(root).unwrap().map(|it| it.unwrap().path());
     let roots = roots.filter(|path| path.extension().is_some_and(|it| it == "md"));
     for page in there.into_iter().chain(roots) {
         let text = read(&page);
