@@ -1,5 +1,5 @@
 # `make demo` and `make test` fetch what they need (scripts/setup) and work on a fresh clone.
-.PHONY: help setup demo test test-c-full test-python-full test-ui screenshots bench torture soak fmt lint header abi reference book install clean
+.PHONY: help setup demo test test-c-full test-python-full test-ui test-packages deb screenshots bench torture soak fmt lint header abi reference book install clean
 
 help:
 	@echo 'make demo      the main job on real remotes: pool, upload, lose a remote, read back'
@@ -13,7 +13,9 @@ help:
 	@echo 'make bench     speed, memory and requests against other tools'
 	@echo 'make torture   random operations on failing remotes: SEED=1 SEEDS=1000, or MINUTES=10'
 	@echo 'make soak      200 WebDAV clients at once on a failing remote: MINUTES=1'
-	@echo 'make install   the C and C++ library: PREFIX=/usr/local'
+	@echo 'make test-packages  what users install: image, Debian packages, make install, workflows; needs root and the network'
+	@echo 'make install   the program with its manual, and the C and C++ library: PREFIX=/usr/local'
+	@echo 'make deb       Debian packages, into target/debian'
 	@echo 'make header    write include/rclonepool.h anew from ffi/src'
 	@echo 'make abi       write the baseline of the C ABI anew: only where it may break'
 	@echo 'make reference the reference of the C and C++ API, into target/reference'
@@ -79,7 +81,14 @@ book:
 	scripts/test book
 
 install:
+	PREFIX="$(or $(PREFIX),/usr/local)" scripts/install-program
 	PREFIX="$(or $(PREFIX),/usr/local)" scripts/install
+
+deb:
+	scripts/deb
+
+test-packages:
+	scripts/test-packages
 
 clean:
 	rm -rf target .venv .tools

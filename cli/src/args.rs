@@ -97,12 +97,15 @@ pub enum Command {
     #[command(subcommand)]
     Config(cmd::config::Args),
     RecoverySheet(cmd::recovery_sheet::Args),
+    Recover(cmd::recover::Args),
+    Doctor(cmd::doctor::Args),
     Serve(cmd::serve::Args),
     Api(cmd::serve::ApiArgs),
     #[command(subcommand)]
     User(cmd::user::Args),
     Torture(cmd::torture::Args),
     Completions(cmd::completions::Args),
+    Man(cmd::man::Args),
     Version(cmd::version::Args),
 }
 
@@ -133,11 +136,14 @@ impl Command {
             Self::Plugins(_) => "plugins",
             Self::Config(_) => "config",
             Self::RecoverySheet(_) => "recovery-sheet",
+            Self::Recover(_) => "recover",
+            Self::Doctor(_) => "doctor",
             Self::Serve(_) => "serve",
             Self::Api(_) => "api",
             Self::User(_) => "user",
             Self::Torture(_) => "torture",
             Self::Completions(_) => "completions",
+            Self::Man(_) => "man",
             Self::Version(_) => "version",
         }
     }

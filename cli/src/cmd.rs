@@ -5,17 +5,20 @@ pub mod cat;
 pub mod completions;
 pub mod config;
 pub mod delete;
+pub mod doctor;
 pub mod download;
 pub mod gc;
 pub mod health;
 pub mod init;
 pub mod ls;
+pub mod man;
 pub mod mkdir;
 pub mod mv;
 pub mod orphans;
 pub mod plugins;
 pub mod rebalance;
 pub mod rebuild;
+pub mod recover;
 pub mod recovery_sheet;
 pub mod remotes;
 pub mod repair;
@@ -65,11 +68,14 @@ pub async fn run(command: Command, context: &Context) -> Result<()> {
         Command::Plugins(args) => plugins::run(args, context).await,
         Command::Config(args) => config::run(args, context),
         Command::RecoverySheet(args) => recovery_sheet::run(args, context).await,
+        Command::Recover(args) => recover::run(args, context).await,
+        Command::Doctor(args) => doctor::run(args, context).await,
         Command::Serve(args) => serve::run(args, context).await,
         Command::Api(args) => serve::api(args, context).await,
         Command::User(args) => user::run(args, context).await,
         Command::Torture(args) => torture::run(args, context).await,
         Command::Completions(args) => completions::run(&args, context),
+        Command::Man(args) => man::run(&args, context),
         Command::Version(_) => version::run(context),
     }
 }

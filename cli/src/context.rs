@@ -11,8 +11,8 @@ use rclonepool_core::{Config, Error, ErrorKind, Monitor, Pool, Result};
 use tokio_util::sync::CancellationToken;
 
 use crate::args::Global;
-use crate::log;
 use crate::ui::{Ui, describe_all};
+use crate::{log, notify};
 
 /// A wait that is longer is explained.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -226,10 +226,12 @@ impl Context {
     }
 }
 
-fn first_run(path: &Path) -> Error {
+/// What to do where there is no configuration yet.
+pub fn first_run(path: &Path) -> Error {
     Error::new(ErrorKind::Config, format!("there is no pool yet: no configuration {}", path.display())).hint(
-        "`rclonepool init` makes a pool (it asks its questions on a terminal); \
-         `rclonepool init --from REMOTE` finds one that exists; --config names another file",
+        "`rclone config` tells rclone of your accounts, `rclonepool init` makes a pool of them (it asks its questions on \
+         a terminal); `rclonepool init --from REMOTE` finds a pool that exists; --config names another file; \
+         `rclonepool doctor` says what is missing",
     )
 }
 
@@ -249,8 +251,6 @@ pub fn open_options() -> OpenOptions {
     let ours =
         std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
     let harmless = |name: &str| !name.starts_with("RCLONE_") || name.starts_with("RCLONE_CONFIG");
-    OpenOptions {
-        inherit_env: ours.filter(|(name, _)| harmless(name)).collect(),
-        loaders: vec![rclonepool_plugin_native::loader()],
-    }
+    let ours = ours.filter(|(name, _)| harmless(name) && name != notify::SOCKET);
+    OpenOptions { inherit_env: ours.collect(), loaders: vec![rclonepool_plugin_native::loader()] }
 }

@@ -9,6 +9,7 @@ mod context;
 mod exit;
 mod format;
 mod log;
+mod notify;
 mod obscure;
 mod progress;
 mod prompt;

@@ -169,6 +169,10 @@ pub struct Config {
     /// nothing is being uploaded and all remotes are online, and not after a grace of 24 hours.
     pub sole_writer: bool,
 
+    /// Whether each remote gets a copy of the format's description and of a small reader in Python when it joins, so that
+    /// the pool can be restored with nothing but them and rclone.
+    pub enable_lifeboat: bool,
+
     /// Whether an upload moves several shards at a time.
     pub parallel_uploads: bool,
 
@@ -416,6 +420,7 @@ impl Default for Config {
             enable_duplicate_detection: true,
             trash_retention_hours: 24,
             sole_writer: false,
+            enable_lifeboat: true,
             parallel_uploads: true,
             parallel_downloads: true,
             max_parallel_workers: 4,

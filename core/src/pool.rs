@@ -5,6 +5,7 @@
 //! chunks, `fetch` reads chunks, `download` makes local files of them, `read` gives out any range, `namespace` lists and
 //! deletes, `transfer` moves and copies, `members` changes who belongs to the pool.
 
+mod ask;
 pub mod care;
 mod direct;
 mod download;
@@ -13,6 +14,7 @@ mod fetch;
 mod group;
 mod hashes;
 mod init;
+mod lifeboat;
 mod members;
 mod namespace;
 mod news;
@@ -29,10 +31,12 @@ mod transfer;
 mod tree;
 mod upload;
 
+pub use ask::RemoteAnswer;
 pub use download::{DownloadOptions, DownloadReport};
 #[cfg(any(test, feature = "testing"))]
 pub(crate) use init::init as make;
 pub use init::{Found, InitReport};
+pub use lifeboat::{LIFEBOAT, LifeboatReport, LifeboatState};
 pub use members::{LossPlan, LossReport, MemberChange};
 pub use namespace::{Changed, ChunkStat, DeleteOptions, ShardStat, Stat};
 pub use open::{OpenOptions, start_rclone};
@@ -77,6 +81,8 @@ pub struct Settings {
     pub manifest_prefix: String,
     /// The size of new chunks, in bytes.
     pub chunk_size: u64,
+    /// Whether remotes get a [`LIFEBOAT`] when they join.
+    pub lifeboat: bool,
     /// The redundancy of new chunks.
     pub redundancy: Redundancy,
     /// How remotes are chosen.

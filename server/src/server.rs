@@ -82,6 +82,17 @@ struct Listener {
     task: AbortOnDropHandle<std::io::Result<()>>,
 }
 
+impl Face {
+    /// Tries whether its port can be listened on, and lets it go again.
+    ///
+    /// # Errors
+    /// `Busy` when another program, or another server of ours, has it; `Config` for an address that is not this
+    /// machine's.
+    pub async fn check_port(self, config: &Config) -> Result<()> {
+        listen::bind(self, config).await.map(drop)
+    }
+}
+
 impl Server {
     /// A server by this configuration; without more words it offers [`Face::Serve`], and [`Face::Api`] and
     /// [`Face::Metrics`] where the configuration switches them on.

@@ -42,6 +42,10 @@ pub struct Args {
     #[arg(long, value_name = "DIR")]
     manifest_prefix: Option<String>,
 
+    /// Do not store the lifeboat on the remotes: the format's description and a small reader in Python
+    #[arg(long, conflicts_with = "from")]
+    no_lifeboat: bool,
+
     /// Find the existing pool that these remotes belong to, and write a configuration for it
     #[arg(long, value_name = "REMOTE", num_args = 1.., conflicts_with_all = ["remotes", "redundancy", "chunk_size"])]
     from: Vec<String>,
@@ -55,6 +59,7 @@ impl Args {
             || self.chunk_size.is_some()
             || self.data_prefix.is_some()
             || self.manifest_prefix.is_some()
+            || self.no_lifeboat
     }
 }
 
@@ -65,6 +70,7 @@ struct Wanted {
     chunk_size: Option<ByteSize>,
     data_prefix: Option<String>,
     manifest_prefix: Option<String>,
+    lifeboat: bool,
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<()> {
@@ -87,6 +93,7 @@ pub async fn run(args: Args, context: &Context) -> Result<()> {
             chunk_size: args.chunk_size,
             data_prefix: args.data_prefix,
             manifest_prefix: args.manifest_prefix,
+            lifeboat: !args.no_lifeboat,
         }
     };
     make(&wanted, context).await
@@ -115,6 +122,9 @@ async fn make(wanted: &Wanted, context: &Context) -> Result<()> {
         if let Some(prefix) = prefix {
             file.set(key, prefix.as_str());
         }
+    }
+    if !wanted.lifeboat {
+        file.set("enable_lifeboat", false);
     }
     file.set_redundancy(wanted.redundancy);
     fit_memory(&mut file, wanted.chunk_size.map_or(104_857_600, |size| size.0), wanted.redundancy);

@@ -9,6 +9,7 @@ use rclonepool_server::{Face, Files, Server};
 use serde_json::json;
 
 use crate::context::{Context, open_options};
+use crate::notify;
 use crate::signal::Hangups;
 
 /// Serve the pool by WebDAV
@@ -27,6 +28,10 @@ pub struct Args {
     /// Also serve REST on api_server_host and api_server_port
     #[arg(long)]
     api: bool,
+
+    /// The address for REST on its own port, instead of api_server_host
+    #[arg(long, value_name = "ADDRESS")]
+    api_host: Option<String>,
 }
 
 /// Serve the pool's REST API and WebSocket
@@ -61,6 +66,14 @@ struct Common {
     #[arg(long)]
     metrics: bool,
 
+    /// The address for metrics, instead of metrics_host
+    #[arg(long, value_name = "ADDRESS")]
+    metrics_host: Option<String>,
+
+    /// Do not start where nobody would be asked to sign in
+    #[arg(long)]
+    require_auth: bool,
+
     /// How the log is written: text or json
     #[arg(long, value_name = "FORMAT", default_value = "text", hide_possible_values = true)]
     log_format: LogFormat,
@@ -83,18 +96,19 @@ enum LogFormat {
 }
 
 pub async fn run(args: Args, context: &Context) -> Result<()> {
-    let flags = Flags { api: args.api, is_api: false, common: args.common };
+    let flags = Flags { api: args.api, api_host: args.api_host, is_api: false, common: args.common };
     serve(flags, context).await
 }
 
 pub async fn api(args: ApiArgs, context: &Context) -> Result<()> {
-    serve(Flags { api: false, is_api: true, common: args.common }, context).await
+    serve(Flags { api: false, api_host: None, is_api: true, common: args.common }, context).await
 }
 
 /// What the command line says, for every time the configuration is read.
 struct Flags {
     common: Common,
     api: bool,
+    api_host: Option<String>,
     is_api: bool,
 }
 
@@ -124,11 +138,24 @@ impl Flags {
         };
         its_host.clone_from(host.as_ref().unwrap_or(&its_host.clone()));
         *its_port = port.unwrap_or(*its_port);
+        if let Some(host) = &self.api_host {
+            config.api_server_host.clone_from(host);
+        }
+        if let Some(host) = &self.common.metrics_host {
+            config.metrics_host.clone_from(host);
+        }
         config.enable_https |= https;
         config.enable_metrics |= metrics;
         config.enable_api_server |= self.api;
         if let Some(methods) = self.methods()? {
             config.webdav_auth_method = methods;
+        }
+        if self.common.require_auth && config.webdav_auth_method.is_none() {
+            return Err(Error::new(
+                ErrorKind::Config,
+                "--require-auth: webdav_auth_method is none, so anybody could do anything",
+            )
+            .hint("set webdav_auth_method to basic (or give --auth basic), and add users by `rclonepool user add`"));
         }
         Ok(config)
     }
@@ -157,27 +184,39 @@ async fn serve(flags: Flags, context: &Context) -> Result<()> {
         .names(machine_name());
     let server = context.stoppable(builder.start()).await?;
     announce(&server, context)?;
+    let addresses: Vec<String> = server.addresses().iter().map(|address| address.url.clone()).collect();
+    let serving = format!("serving at {}", addresses.join(", "));
+    // First: whoever hears that it is ready may ask for a reload.
     let mut hangups = Hangups::new();
+    notify::ready(&serving);
     loop {
         tokio::select! {
             () = context.cancel.cancelled() => break,
-            () = hangups.next() => match server.reload().await {
-                Ok(restart) => {
-                    context.log_as(&server.config(), LogLevel::Info);
-                    match restart.as_slice() {
-                        [] => context.ui.log("info", "the configuration was read again"),
-                        keys => context.ui.warn(&format!(
-                            "the configuration was read again; only a restart changes {}",
-                            keys.join(", ")
-                        )),
-                    }
-                }
-                Err(error) => context.ui.log("error", &format!("the configuration stays as it was: {error}")),
-            },
+            () = hangups.next() => {
+                notify::reloading();
+                reload(&server, context).await;
+                notify::ready(&serving);
+            }
         }
     }
+    notify::stopping();
     server.shutdown().await;
     context.ui.summary(json!({"stopped": true}))
+}
+
+async fn reload(server: &Server, context: &Context) {
+    match server.reload().await {
+        Ok(restart) => {
+            context.log_as(&server.config(), LogLevel::Info);
+            match restart.as_slice() {
+                [] => context.ui.log("info", "the configuration was read again"),
+                keys => context
+                    .ui
+                    .warn(&format!("the configuration was read again; only a restart changes {}", keys.join(", "))),
+            }
+        }
+        Err(error) => context.ui.log("error", &format!("the configuration stays as it was: {error}")),
+    }
 }
 
 fn announce(server: &Server, context: &Context) -> Result<()> {

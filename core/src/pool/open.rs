@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 
-use super::{Found, InitReport, PlacementSettings, Pool, Settings, init};
+use super::{Found, InitReport, PlacementSettings, Pool, Settings, init, lifeboat};
 use crate::config::{Config, RemoteKind};
 use crate::env::{SharedEnv, SystemEnv};
 use crate::error::{Error, ErrorKind, Result};
@@ -14,11 +14,11 @@ use crate::id::PoolId;
 use crate::index::Index;
 use crate::journal::{Journal, Rules};
 use crate::plugin::{Implementation, Loader, Plugins, StorageBackend};
-use crate::remote::SharedRemote;
 use crate::remote::rclone::{Rclone, RcloneOptions};
 use crate::remote::wrap::{
     Budget, Ledger, LimitOptions, Metrics, PaceOptions, Rate, RetryOptions, StackOptions, TimeoutOptions, stack,
 };
+use crate::remote::{DirectoryRemote, SharedRemote};
 
 /// All remotes are listed together, and one that is down would hold up the others; it is offline until the next view.
 const LIST_RETRIES: u32 = 1;
@@ -48,7 +48,7 @@ impl OpenOptions {
     }
 
     /// The system's directory for temporary files, by the environment given.
-    fn temp_dir(&self) -> PathBuf {
+    pub fn temp_dir(&self) -> PathBuf {
         let of = |wanted: &&str| self.inherit_env.iter().find(|(name, value)| name == wanted && !value.is_empty());
         let named = ["TMPDIR", "TEMP"].iter().find_map(of);
         named.map_or_else(|| "/tmp".into(), |(_, value)| value.into())
@@ -77,10 +77,7 @@ struct RcloneBackend {
 impl StorageBackend for RcloneBackend {
     async fn connect(&self, label: &str, _: &str) -> Result<SharedRemote> {
         let rclone = self.rclone.get_or_try_init(|| start_rclone(&self.config, &self.options)).await?;
-        if self.config.use_crypt {
-            check_crypt(rclone, label).await?;
-        }
-        Ok(rclone.remote(label))
+        bare(&self.config, label, Some(rclone)).await
     }
 }
 
@@ -163,6 +160,29 @@ pub(super) async fn connect(
     Ok(connected)
 }
 
+/// A remote as it is, without wrappers; one of rclone's is looked up, and nothing is asked of it.
+///
+/// # Errors
+/// `Config` for a label that is none, a remote that must encrypt and does not, and where rclone is needed and does not
+/// run.
+pub(super) async fn bare(config: &Config, label: &str, rclone: Option<&Arc<Rclone>>) -> Result<SharedRemote> {
+    match RemoteKind::of(label)? {
+        RemoteKind::Directory => return Ok(Arc::new(DirectoryRemote::new(label))),
+        RemoteKind::Plugin => {
+            return Err(Error::new(ErrorKind::Unsupported, "a plugin keeps it; it is asked where a pool is opened")
+                .on_remote(label));
+        }
+        RemoteKind::Rclone => {}
+    }
+    let Some(rclone) = rclone else {
+        return Err(Error::new(ErrorKind::Config, "rclone is needed for it, and does not run").on_remote(label));
+    };
+    if config.use_crypt {
+        check_crypt(rclone, label).await?;
+    }
+    Ok(rclone.remote(label))
+}
+
 /// Under `use_crypt` nothing goes to a remote that does not encrypt.
 async fn check_crypt(rclone: &Rclone, label: &str) -> Result<()> {
     let name = label.split(':').next().unwrap_or_default();
@@ -206,6 +226,7 @@ impl Settings {
             chunker: config.chunker,
             trash_hours: config.trash_retention_hours,
             sole_writer: config.sole_writer,
+            lifeboat: config.enable_lifeboat,
             compression: config.enable_compression.then_some(config.compression_level),
             file_hashes: config.file_hashes.clone(),
             cache_bytes: if config.enable_chunk_cache { config.chunk_cache_size_mb << 20 } else { 0 },
@@ -279,6 +300,9 @@ impl Pool {
         let env: SharedEnv = Arc::new(SystemEnv);
         let connected = connect(config, &config.effective_remotes(), options, &env).await?;
         let made = init::init(&Settings::of(config), &connected.remotes, config.pool_id, &env, Rules::default()).await;
+        if config.enable_lifeboat && made.as_ref().is_ok_and(|report| report.created) {
+            lifeboat::launch(&connected.remotes, &config.manifest_prefix).await;
+        }
         close(connected.rclone).await;
         made
     }

@@ -129,6 +129,7 @@ pub fn settings(redundancy: Redundancy, chunk_size: u64) -> Settings {
         chunker: Chunker::Fixed,
         trash_hours: 0,
         sole_writer: false,
+        lifeboat: false,
         compression: None,
         file_hashes: Vec::new(),
         cache_bytes: 0,

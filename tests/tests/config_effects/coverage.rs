@@ -4,7 +4,7 @@ use rclonepool_core::config::reference;
 use rclonepool_tests::cli::Machine;
 
 /// Keys and the test that shows their effect.
-const TESTED: [(&str, &str); 83] = [
+const TESTED: [(&str, &str); 84] = [
     ("remotes", "format::remotes_are_where_shards_lie"),
     ("pool_id", "format::pool_id_names_the_pool"),
     ("chunk_size", "format::chunk_size_cuts_files"),
@@ -32,6 +32,7 @@ const TESTED: [(&str, &str); 83] = [
     ("enable_duplicate_detection", "transfer::enable_duplicate_detection_skips"),
     ("trash_retention_hours", "freeing::trash_retention_hours_keeps_versions"),
     ("sole_writer", "freeing::sole_writer_frees_at_once"),
+    ("enable_lifeboat", "format::enable_lifeboat_stores_the_reader"),
     ("parallel_uploads", "transfer::workers"),
     ("parallel_downloads", "transfer::workers"),
     ("max_parallel_workers", "transfer::workers"),

@@ -161,3 +161,16 @@ fn chunker_cuts_by_content() {
     assert_eq!(old_sizes[old_sizes.len() - 15..], new_sizes[new_sizes.len() - 15..]);
     assert_eq!((machine.cat("/old"), machine.cat("/new")), (old, new));
 }
+
+#[test]
+fn enable_lifeboat_stores_the_reader() {
+    let boat = |machine: &Machine| machine.files_below("disk1/rclonepool_manifests/lifeboat").len();
+    assert_eq!(boat(&Machine::with_pool(1, "none", "64K")), 8);
+    let machine = Machine::new();
+    let disk = machine.directory("disk1").display().to_string();
+    machine.ok(&["init", "--no-lifeboat", "--remote", &disk]);
+    assert_eq!(boat(&machine), 0);
+    let disk = machine.directory("disk2").display().to_string();
+    machine.ok(&["remotes", "add", &disk]);
+    assert_eq!(machine.files_below("disk2/rclonepool_manifests/lifeboat").len(), 0);
+}

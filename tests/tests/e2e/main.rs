@@ -9,9 +9,12 @@ mod c_abi;
 #[cfg(unix)]
 mod cli;
 mod examples;
+mod features;
 mod main_job;
 mod rclone_remotes;
 mod reader;
 mod repository;
 #[cfg(unix)]
 mod rest_schema;
+#[cfg(unix)]
+mod service;

@@ -60,7 +60,8 @@ async fn questions(args: &Args, prompt: &Prompt<'_>, rclone: Option<&Arc<Rclone>
         return Err(Error::new(ErrorKind::Cancelled, "no pool was made"));
     }
     let (data_prefix, manifest_prefix) = (args.data_prefix.clone(), args.manifest_prefix.clone());
-    Ok(Wanted { remotes, redundancy, chunk_size: Some(chunk_size), data_prefix, manifest_prefix })
+    let lifeboat = !args.no_lifeboat;
+    Ok(Wanted { remotes, redundancy, chunk_size: Some(chunk_size), data_prefix, manifest_prefix, lifeboat })
 }
 
 /// The remotes: numbers of a list, names, directories, until an empty line.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::super::init::remote_record;
 use super::super::open::{OpenOptions, connect};
-use super::super::{Pool, Settings};
+use super::super::{Pool, Settings, lifeboat};
 use super::MemberChange;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -153,6 +153,9 @@ impl Pool {
             let marker = Marker { format: FORMAT, pool: self.id(), remote: made, label, created_ms };
             marker.ensure(remote.as_ref(), &settings.manifest_prefix, id.is_some()).await?;
             records.push(remote_record(settings, remote.label(), made, RemoteState::Joining));
+        }
+        if settings.lifeboat {
+            lifeboat::launch(remotes, &settings.manifest_prefix).await;
         }
         Ok(records)
     }

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::Deserialize;
@@ -59,6 +60,18 @@ impl Rclone {
         names.iter_mut().for_each(|name| name.truncate(name.trim_end_matches(':').len()));
         names.sort();
         Ok(names)
+    }
+
+    /// Where rclone's configuration lies, or would; it is rewritten whenever a token is refreshed.
+    ///
+    /// # Errors
+    /// As [`Rclone::list_remotes`].
+    pub async fn config_file(&self) -> Result<PathBuf> {
+        #[derive(Deserialize)]
+        struct Answer {
+            config: PathBuf,
+        }
+        Ok(self.0.configure::<Answer>("config/paths", json!({})).await?.config)
     }
 
     /// What a remote consists of; `None` when there is none of this name (given without the colon).

@@ -44,6 +44,11 @@ impl Version {
         Some(Self { major: numbers.next()?, minor: numbers.next()?, patch: numbers.next().unwrap_or(0) })
     }
 
+    /// The version from which on nothing is known against it, where this one is older.
+    pub fn better(self) -> Option<Self> {
+        (self < RECOMMENDED).then_some(RECOMMENDED)
+    }
+
     /// # Errors
     /// `Config` when we cannot work with it.
     pub(super) fn check(self) -> Result<Self> {

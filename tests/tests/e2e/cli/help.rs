@@ -2,7 +2,7 @@
 
 use rclonepool_tests::cli::Machine;
 
-const COMMANDS: [&[&str]; 55] = [
+pub const COMMANDS: [&[&str]; 58] = [
     &[],
     &["init"],
     &["upload"],
@@ -44,6 +44,8 @@ const COMMANDS: [&[&str]; 55] = [
     &["config", "validate"],
     &["config", "path"],
     &["recovery-sheet"],
+    &["recover"],
+    &["doctor"],
     &["serve"],
     &["api"],
     &["user"],
@@ -57,6 +59,7 @@ const COMMANDS: [&[&str]; 55] = [
     &["user", "token", "revoke"],
     &["torture"],
     &["completions"],
+    &["man"],
     &["version"],
 ];
 

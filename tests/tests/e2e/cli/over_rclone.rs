@@ -218,7 +218,8 @@ fn an_interrupt_of_the_whole_group_ends_cleanly() {
     command.process_group(0).stdout(Stdio::piped()).stderr(Stdio::piped());
     let child = command.spawn().unwrap();
     let shards = || machine.files_below("disk1").len();
-    super::interrupt::run_until(&child, || shards() > 8);
+    // Marker, first commit and lifeboat are ten objects.
+    super::interrupt::run_until(&child, || shards() > 16);
     kill_process_group(Pid::from_child(&child), Signal::INT).unwrap();
     super::interrupt::signal(&child, Signal::CONT);
     let outcome = Outcome::of(child.wait_with_output().unwrap());
