@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{self, Sender};
+use std::sync::mpsc::{self, SyncSender};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,6 +23,8 @@ use crate::stage::transform::{Applied, Transforms};
 
 /// How long a closing pool waits for event handlers to take what happened.
 const SETTLE: Duration = Duration::from_secs(30);
+/// Events that wait for slow handlers; what comes beyond is lost to them, never memory.
+const WAITING: usize = 10_000;
 
 /// What is in force in a pool. By default what is built in, and nobody is told anything.
 #[derive(Debug)]
@@ -35,7 +37,7 @@ pub struct Plugins {
     /// Enabled, but not for new data.
     read_only: Vec<PluginId>,
     handlers: Vec<(PluginId, Arc<dyn EventHandler>)>,
-    queue: Mutex<Option<Sender<Message>>>,
+    queue: Mutex<Option<SyncSender<Message>>>,
     balancer_warned: AtomicBool,
 }
 
@@ -317,12 +319,14 @@ impl Plugins {
         }
         let mut queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
         let sender = queue.get_or_insert_with(|| {
-            let (sender, events) = mpsc::channel();
+            let (sender, events) = mpsc::sync_channel(WAITING);
             let handlers = self.handlers.clone();
             std::thread::spawn(move || tell(&handlers, &events));
             sender
         });
-        let _ = sender.send(Message::Event(hook, event()));
+        if sender.try_send(Message::Event(hook, event())).is_err() {
+            tracing::warn!("event handlers are slow: a {} was not told", hook.as_str());
+        }
     }
 
     /// Waits until the handlers took what happened, for a bounded time.
@@ -331,10 +335,11 @@ impl Plugins {
             let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
             let Some(sender) = &*queue else { return };
             let (done, told) = tokio::sync::oneshot::channel();
-            let _ = sender.send(Message::Flush(done));
+            // Where the queue is full, `told` ends at once.
+            let _ = sender.try_send(Message::Flush(done));
             told
         };
-        if tokio::time::timeout(SETTLE, done).await.is_err() {
+        if !matches!(tokio::time::timeout(SETTLE, done).await, Ok(Ok(()))) {
             tracing::warn!("event handlers are slow: they will not be told all that happened");
         }
     }

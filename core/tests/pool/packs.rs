@@ -236,7 +236,7 @@ async fn a_commit_that_fails_is_told_to_all() {
         async move { put(&pool, &format!("/{n}"), &content(n, 5000)).await.unwrap_err() }
     });
     for error in futures_util::future::join_all(puts).await {
-        assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+        assert_eq!(error.kind(), ErrorKind::Full, "{error}");
         assert!(error.next_step().is_some(), "{error}");
     }
 }

@@ -139,6 +139,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("api_local_roots", "[\"import\"]", "allowed: a list of absolute paths"),
     ("metrics_host", "\"a b\"", "allowed: an IP address or a host name"),
     ("enable_https", "\"no\"", "allowed: true or false"),
+    ("enable_lifeboat", "1", "allowed: true or false"),
     ("ssl_cert_file", "\"cert.pem\"", "allowed: an absolute path"),
     ("ssl_cert_file", "\"/cert.pem\"", "ssl_key_file: must be given, since ssl_cert_file is"),
     ("ssl_key_file", "\"/key.pem\"", "ssl_cert_file: must be given, since ssl_key_file is"),
