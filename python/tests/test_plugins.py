@@ -63,12 +63,13 @@ class Guard(EventHandlerPlugin):
         return PluginMetadata(name="guard", version="1.0", plugin_type=PluginType.EVENT_HANDLER)
 
     def initialize(self, config):
-        self.told = open(config["file"], "a", buffering=1)
+        self.told = config["file"]
 
     def handle_event(self, hook, data):
         if hook is PluginHook.PRE_DELETE:
             raise PermissionError("nothing is deleted here")
-        self.told.write(hook.value + " " + data["path"] + chr(10))
+        with open(self.told, "a") as file:
+            file.write(hook.value + " " + data["path"] + chr(10))
 """
 
 
