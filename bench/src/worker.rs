@@ -151,7 +151,9 @@ impl Job {
         let pool = Pool::open(&config, &options).await?;
         let mut outcome = Outcome { open_seconds: begin.elapsed().as_secs_f64(), ..Outcome::default() };
         let started = Instant::now();
-        self.work.run(&pool, &mut outcome).await?;
+        // By force everything is stored, what the pool has, too.
+        let force = self.config["enable_deduplication"] != true;
+        self.work.run(&pool, force, &mut outcome).await?;
         outcome.work_seconds = started.elapsed().as_secs_f64();
         for pid in gauge::children() {
             outcome.rclone_peak_resident += gauge::peak_resident(pid);
@@ -171,21 +173,21 @@ impl Job {
 }
 
 impl Work {
-    async fn run(self, pool: &Arc<Pool>, outcome: &mut Outcome) -> Result<()> {
+    async fn run(self, pool: &Arc<Pool>, force: bool, outcome: &mut Outcome) -> Result<()> {
         let monitor = Monitor::default();
         match self {
             Self::Init | Self::Health => {}
             Self::Upload { from, to } if from.is_dir() => {
-                let options = UploadOptions { force: true, ..UploadOptions::default() };
+                let options = UploadOptions { force, ..UploadOptions::default() };
                 let report = pool.upload_all(&[(from, PoolPath::new(&to)?)], &options, &monitor).await?;
                 if report.stale || report.failed > 0 {
                     return Err(format!("the upload is not whole: {report:?}").into());
                 }
             }
-            Self::Upload { from, to } => upload(pool, Source::File(from), &to, outcome).await?,
+            Self::Upload { from, to } => upload(pool, Source::File(from), &to, force, outcome).await?,
             Self::Stream { bytes, to } => {
                 let source = Source::Stream(Box::new(Generated::new().take(bytes)));
-                upload(pool, source, &to, outcome).await?;
+                upload(pool, source, &to, force, outcome).await?;
             }
             Self::Download { from, to } => {
                 let options = DownloadOptions { force: true, ..DownloadOptions::default() };
@@ -242,9 +244,9 @@ fn gets(pool: &Pool) -> u64 {
     pool.metrics().iter().map(of).sum()
 }
 
-async fn upload(pool: &Arc<Pool>, source: Source, to: &str, outcome: &mut Outcome) -> Result<()> {
+async fn upload(pool: &Arc<Pool>, source: Source, to: &str, force: bool, outcome: &mut Outcome) -> Result<()> {
     let path = PoolPath::new(to)?;
-    let options = UploadOptions { force: true, ..UploadOptions::default() };
+    let options = UploadOptions { force, ..UploadOptions::default() };
     let report = pool.upload(source, &path, &options, &Monitor::default()).await?;
     if report.stale {
         return Err("the upload was acknowledged by too few remotes".into());
