@@ -16,7 +16,7 @@ pub fn svg(rows: &[Row]) -> String {
     let height = ROW * rows.len() as f64 + 50.0;
     let mut text = format!(
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {:.0} {height:.0}\" role=\"img\" \
-         font-family=\"system-ui, sans-serif\" font-size=\"12\">\n\
+         font-family=\"system-ui, sans-serif\" font-size=\"11\">\n\
          <title>Ratios of ours to what each is held against</title>\n\
          <rect width=\"100%\" height=\"100%\" fill=\"#ffffff\"/>\n",
         WIDTH + 2.0 * LEFT
